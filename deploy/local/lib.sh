@@ -16,7 +16,6 @@ LOCAL=${ONESHELF_LOCAL_DIR:-$ROOT/.local}
 mkdir -p "$LOCAL/run" "$LOCAL/log"
 LOCAL=$(cd "$LOCAL" && pwd)
 DATA=
-COMPONENTS=(postgres redis epmd rabbitmq)
 
 say() { printf '%s\n' "local: $*"; }
 die() {
@@ -56,7 +55,7 @@ make_data_dir() {
       chown "$SERVER_USER:" "$LOCAL/data/"
     fi
   else
-    mkdir -p -m 0700 "$LOCAL/data"
+    [ -d "$LOCAL/data" ] || mkdir -m 0700 "$LOCAL/data"
   fi
   find_data_dir
 }
@@ -64,7 +63,7 @@ find_data_dir() { DATA=$(cd "$LOCAL/data" 2>/dev/null && pwd -P) || DATA=; }
 
 # A directory that belongs to the servers' user.
 own_dir() {
-  mkdir -p -m 0700 "$1"
+  [ -d "$1" ] || mkdir -m 0700 "$1"
   if [ "$(id -u)" = 0 ]; then chown "$SERVER_USER:" "$1"; fi
 }
 # A file for the servers' user alone, filled from standard input. Written aside and renamed: never half a file.
@@ -137,7 +136,8 @@ spawn() {
   echo $! >"$LOCAL/run/$name.pid"
 }
 
-children_of() { grep -lsE "^PPid:[[:space:]]$1\$" /proc/[0-9]*/status | cut -d/ -f3 || true; }
+# Every process that stands in a server's directory: the server, its workers, and what a killed one left behind.
+members_of() { find /proc -maxdepth 2 -name cwd -lname "$DATA/$1" 2>/dev/null | cut -d/ -f3 || true; }
 
 wait_gone() { # <tenths of a second> <pid...>
   local tenths=$1 pid
@@ -160,14 +160,16 @@ stop_component() {
   rm -f "$LOCAL/run/$name.pid"
 }
 
-# As a power cut would: the process and its children at once, nothing flushed, nothing said.
+# As a power cut would: the server and its workers at once, nothing flushed, nothing said. It is frozen first, so that
+# it cannot start another worker between our looking and our killing.
 kill_component() {
   local name=$1 pid all
-  pid=$(pid_of "$name") || return 0
-  all=("$pid")
-  mapfile -t -O 1 all < <(children_of "$pid")
-  kill -KILL "${all[@]}" 2>/dev/null || true
-  wait_gone 100 "${all[@]}" || die "$name (process $pid) survives kill -9"
+  if pid=$(pid_of "$name"); then kill -STOP "$pid" 2>/dev/null || true; fi
+  mapfile -t all < <(members_of "$name")
+  if ((${#all[@]})); then
+    kill -KILL "${all[@]}" 2>/dev/null || true
+    wait_gone 100 "${all[@]}" || die "$name survives kill -9"
+  fi
   rm -f "$LOCAL/run/$name.pid"
 }
 
@@ -194,7 +196,11 @@ ready_epmd() { port_busy "$EPMD_PORT"; }
 start_component() {
   local name=$1 tenths=1800
   if running "$name" && "ready_$name"; then return; fi
-  running "$name" || { [ -d "$DATA/$name" ] || own_dir "$DATA/$name"; "start_$name"; }
+  if ! running "$name"; then
+    kill_component "$name" # workers that outlived a server killed by somebody else
+    [ -d "$DATA/$name" ] || own_dir "$DATA/$name"
+    "start_$name"
+  fi
   until "ready_$name"; do
     if ! running "$name" || ((tenths-- <= 0)); then
       tail -n 25 "$LOCAL/log/$name.log" >&2 || true
@@ -219,6 +225,9 @@ start_postgres() {
     }
     rm -f "$DATA/pgpass"
   fi
+  # Nobody stands in this directory any more, so a lock file is a dead server's. PostgreSQL itself would refuse as long
+  # as the dead process is not reaped, which in a container can be for ever.
+  rm -f "$dir/postmaster.pid"
   own_file "$dir/postgresql.conf" <"$HERE/postgresql.conf"
   spawn postgres "$(find_binary postgres)" -D "$dir" -p "$PG_PORT"
 }
@@ -251,7 +260,7 @@ start_rabbitmq() {
     own_file "$dir/rabbitmq.conf"
   mapfile -t env < <(rabbitmq_env)
   # Told that a supervisor is in charge, the script becomes the node instead of staying as its parent, so the process
-  # that we signal is the node. Erlang's schedulers spin while idle by default; on a small machine that time belongs to the services and tests.
+  # that we signal is the node. Idle schedulers of Erlang spin by default; that time belongs to the services and tests.
   spawn rabbitmq env -i "${env[@]}" RUNNING_UNDER_SYSTEMD=true \
     "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false +sbwt none +sbwtdcpu none +sbwtdio none" \
     "$(find_rabbitmq rabbitmq-server)"
