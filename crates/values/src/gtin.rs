@@ -155,7 +155,7 @@ mod tests {
     #[case("40063813339A1", GtinError::NotDigits)]
     #[case("٤٠٠٦٣٨١٣٣٣٩٣١", GtinError::NotDigits)]
     #[case("-4006381333931", GtinError::NotDigits)]
-    #[case("400638133393", GtinError::CheckDigit { found: 3, expected: 6 })]
+    #[case("400638133393", GtinError::CheckDigit { found: 3, expected: 0 })]
     #[case("4006381333932", GtinError::CheckDigit { found: 2, expected: 1 })]
     #[case("123456789", GtinError::Length { found: 9 })]
     #[case("123456789012345", GtinError::Length { found: 15 })]
