@@ -359,3 +359,328 @@ impl Hold {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_000 + second, 0).unwrap()
+    }
+
+    fn soft(seconds: i64) -> Hold {
+        Hold::grant(
+            HoldTerms::Soft {
+                expires_at: at(seconds),
+            },
+            vec![3, 5],
+            at(0),
+        )
+        .unwrap()
+    }
+
+    fn hard() -> Hold {
+        Hold::grant(HoldTerms::Hard, vec![3, 5], at(0)).unwrap()
+    }
+
+    #[test]
+    fn a_partial_commit_releases_the_rest() {
+        let mut hold = soft(60);
+        let resolution = hold.commit(&[2, 0], at(1)).unwrap();
+        assert_eq!(
+            resolution,
+            Resolution::Resolved {
+                committed: vec![2, 0],
+                freed: vec![1, 5]
+            }
+        );
+        assert_eq!(
+            hold.split(0, at(1)),
+            LineSplit {
+                committed: 2,
+                released: 1,
+                ..LineSplit::default()
+            }
+        );
+        assert_eq!(hold.resolved_at(), Some(at(1)));
+    }
+
+    #[test]
+    fn committing_nothing_is_a_release() {
+        let mut hold = hard();
+        let resolution = hold.commit(&[0, 0], at(1)).unwrap();
+        assert_eq!(
+            resolution,
+            Resolution::Resolved {
+                committed: vec![0, 0],
+                freed: vec![3, 5]
+            }
+        );
+        assert_eq!(hold.standing(at(1)), Standing::Released);
+    }
+
+    #[test]
+    fn a_commit_beyond_the_hold_names_the_line_and_changes_nothing() {
+        let mut hold = soft(60);
+        let before = hold.clone();
+        let exceeds = HoldRefusal::ExceedsHold {
+            line: 1,
+            held: 5,
+            requested: 6,
+        };
+        assert_eq!(hold.commit(&[3, 6], at(1)), Err(exceeds));
+        assert_eq!(
+            hold.commit(&[3, -1], at(1)),
+            Err(HoldRefusal::Negative { line: 1 })
+        );
+        assert_eq!(
+            hold.commit(&[3], at(1)),
+            Err(HoldRefusal::LineCount { lines: 2, given: 1 })
+        );
+        assert_eq!(hold, before);
+    }
+
+    #[test]
+    fn expiry_is_a_matter_of_time_and_not_of_the_sweeper() {
+        let mut hold = soft(60);
+        assert_eq!(hold.standing(at(59)), Standing::Held);
+        assert_eq!(hold.standing(at(60)), Standing::Expired);
+        let expired = HoldRefusal::Expired { at: at(60) };
+        assert_eq!(hold.commit_all(at(60)), Err(expired.clone()));
+        assert_eq!(hold.release(at(60)), Err(expired.clone()));
+        assert_eq!(hold.extend(at(120), at(60)), Err(expired.clone()));
+        assert_eq!(hold.expire(at(59)), Resolution::AlreadySo);
+        let freed = Resolution::Resolved {
+            committed: vec![0, 0],
+            freed: vec![3, 5],
+        };
+        assert_eq!(hold.expire(at(75)), freed);
+        assert_eq!(hold.expire(at(76)), Resolution::AlreadySo);
+        assert_eq!(hold.commit_all(at(76)), Err(expired));
+    }
+
+    #[test]
+    fn a_hard_hold_does_not_expire_and_cannot_be_extended() {
+        let mut hold = hard();
+        let later = at(0) + TimeDelta::days(10_000);
+        assert_eq!(hold.expire(later), Resolution::AlreadySo);
+        assert_eq!(
+            hold.extend(later + TimeDelta::days(1), later),
+            Err(HoldRefusal::NotExtendable)
+        );
+        assert!(matches!(
+            hold.commit_all(later),
+            Ok(Resolution::Resolved { .. })
+        ));
+    }
+
+    #[test]
+    fn extending_moves_the_expiry_but_not_into_the_past() {
+        let mut hold = soft(60);
+        hold.extend(at(120), at(59)).unwrap();
+        assert_eq!(hold.standing(at(119)), Standing::Held);
+        assert_eq!(
+            hold.extend(at(119), at(119)),
+            Err(HoldRefusal::ExpiryInPast)
+        );
+        assert_eq!(
+            hold.terms(),
+            HoldTerms::Soft {
+                expires_at: at(120)
+            }
+        );
+    }
+
+    #[test]
+    fn releasing_twice_is_already_so() {
+        let mut hold = soft(60);
+        assert!(matches!(
+            hold.release(at(1)),
+            Ok(Resolution::Resolved { .. })
+        ));
+        assert_eq!(hold.release(at(2)), Ok(Resolution::AlreadySo));
+        // Also after the time that it would have expired at.
+        assert_eq!(hold.release(at(61)), Ok(Resolution::AlreadySo));
+        let refused = HoldRefusal::NotHeld {
+            state: Standing::Released,
+        };
+        assert_eq!(hold.commit_all(at(2)), Err(refused));
+    }
+
+    #[test]
+    fn a_committed_hold_is_neither_committed_again_nor_released() {
+        let mut hold = soft(60);
+        hold.commit_all(at(1)).unwrap();
+        let refused = HoldRefusal::NotHeld {
+            state: Standing::Committed,
+        };
+        assert_eq!(hold.commit_all(at(2)), Err(refused.clone()));
+        assert_eq!(hold.release(at(2)), Err(refused.clone()));
+        assert_eq!(hold.extend(at(120), at(2)), Err(refused));
+        assert_eq!(hold.expire(at(61)), Resolution::AlreadySo);
+    }
+
+    #[test]
+    fn a_hold_of_nothing_is_not_granted() {
+        let terms = HoldTerms::Soft { expires_at: at(60) };
+        for amounts in [vec![], vec![0, 0], vec![1, -1]] {
+            assert_eq!(
+                Hold::grant(terms, amounts, at(0)),
+                Err(HoldRefusal::HoldsNothing)
+            );
+        }
+        assert_eq!(
+            Hold::grant(terms, vec![1], at(60)),
+            Err(HoldRefusal::ExpiryInPast)
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_a_hold_is_not_restored() {
+        let committed = |amounts: Vec<i64>| HoldState::Committed { at: at(1), amounts };
+        for state in [
+            committed(vec![1]),
+            committed(vec![4, 0]),
+            committed(vec![0, 0]),
+            committed(vec![-1, 1]),
+        ] {
+            assert!(Hold::restore(HoldTerms::Hard, vec![3, 5], state).is_err());
+        }
+        assert!(Hold::restore(HoldTerms::Hard, vec![3], HoldState::Expired { at: at(1) }).is_err());
+        assert!(Hold::restore(HoldTerms::Hard, vec![0], HoldState::Held).is_err());
+        assert_eq!("held".parse(), Ok(Standing::Held));
+        assert!("HELD".parse::<Standing>().is_err());
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Commit(Vec<i64>),
+        Release,
+        Extend(i64),
+        Expire,
+        Wait(i64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            prop::collection::vec(-1..6_i64, 1..4).prop_map(Step::Commit),
+            Just(Step::Release),
+            (-5..40_i64).prop_map(Step::Extend),
+            Just(Step::Expire),
+            (0..15_i64).prop_map(Step::Wait),
+        ];
+        prop::collection::vec(step, 0..12)
+    }
+
+    /// The naive model: plain sums, no states. `left` is what is still promised; once it is given away it stays so.
+    struct Model {
+        expires: Option<i64>,
+        left: Vec<i64>,
+        committed: Vec<i64>,
+        released: Vec<i64>,
+        expired: Vec<i64>,
+    }
+
+    impl Model {
+        fn tick(&mut self, now: i64) {
+            if self.expires.is_some_and(|at| now >= at) {
+                for (left, expired) in self.left.iter_mut().zip(&mut self.expired) {
+                    *expired += std::mem::take(left);
+                }
+            }
+        }
+
+        fn is_live(&self) -> bool {
+            self.left.iter().any(|left| *left > 0)
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn any_history_agrees_with_the_naive_model_and_conserves_every_line(
+            granted in prop::collection::vec(0..5_i64, 1..4),
+            ttl in prop::option::of(1..30_i64),
+            steps in steps(),
+        ) {
+            prop_assume!(granted.iter().any(|amount| *amount > 0));
+            let terms = ttl.map_or(HoldTerms::Hard, |ttl| HoldTerms::Soft { expires_at: at(ttl) });
+            let mut hold = Hold::grant(terms, granted.clone(), at(0)).unwrap();
+            let nothing = vec![0; granted.len()];
+            let mut model = Model {
+                expires: ttl,
+                left: granted.clone(),
+                committed: nothing.clone(),
+                released: nothing.clone(),
+                expired: nothing,
+            };
+            let (mut now, mut resolved) = (0, 0);
+
+            for step in steps {
+                let before = hold.clone();
+                let result = match &step {
+                    Step::Wait(seconds) => { now += seconds; Ok(Resolution::AlreadySo) }
+                    Step::Commit(amounts) => hold.commit(amounts, at(now)),
+                    Step::Release => hold.release(at(now)),
+                    Step::Extend(to) => hold.extend(at(now + to), at(now)).map(|()| Resolution::AlreadySo),
+                    Step::Expire => Ok(hold.expire(at(now))),
+                };
+                if result.is_err() {
+                    prop_assert_eq!(&hold, &before, "a refused command changes nothing");
+                }
+                if matches!(result, Ok(Resolution::Resolved { .. })) {
+                    resolved += 1;
+                }
+
+                model.tick(now);
+                match step {
+                    Step::Commit(amounts) => {
+                        let fits = amounts.len() == granted.len()
+                            && amounts.iter().zip(&granted).all(|(a, g)| (0..=*g).contains(a));
+                        prop_assert_eq!(result.is_ok(), fits && model.is_live());
+                        if result.is_ok() {
+                            for (line, amount) in amounts.iter().enumerate() {
+                                model.committed[line] = *amount;
+                                model.released[line] = std::mem::take(&mut model.left[line]) - amount;
+                            }
+                        }
+                    }
+                    Step::Release if model.is_live() => {
+                        prop_assert!(result.is_ok());
+                        for (left, released) in model.left.iter_mut().zip(&mut model.released) {
+                            *released += std::mem::take(left);
+                        }
+                    }
+                    Step::Release => {
+                        let was_released = model.released == granted;
+                        prop_assert_eq!(result.is_ok(), was_released);
+                    }
+                    Step::Extend(to) => {
+                        let allowed = model.is_live() && model.expires.is_some() && to > 0;
+                        prop_assert_eq!(result.is_ok(), allowed);
+                        if allowed {
+                            model.expires = Some(now + to);
+                        }
+                    }
+                    Step::Expire | Step::Wait(_) => {}
+                }
+
+                for (line, granted) in granted.iter().enumerate() {
+                    let split = hold.split(line, at(now));
+                    prop_assert_eq!(split.held, model.left[line]);
+                    prop_assert_eq!(split.committed, model.committed[line]);
+                    prop_assert_eq!(split.released, model.released[line]);
+                    prop_assert_eq!(split.expired, model.expired[line]);
+                    prop_assert_eq!(split.held + split.committed + split.released + split.expired, *granted);
+                }
+                prop_assert!(resolved <= 1, "a hold resolves at most once");
+                let restored = Hold::restore(hold.terms(), hold.granted().to_vec(), hold.state().clone());
+                prop_assert_eq!(restored.as_ref(), Ok(&hold));
+            }
+        }
+    }
+}
