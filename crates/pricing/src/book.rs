@@ -277,3 +277,194 @@ pub fn validate_entries(currency: Currency, entries: &[PriceEntry]) -> Vec<Entry
     }
     violations
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GBP: Currency = Currency::GBP;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn list(id: &str) -> PriceListId {
+        id.parse().unwrap()
+    }
+
+    fn entry(sku: &str, micros: i64, from: i64, to: Option<i64>) -> PriceEntry {
+        PriceEntry {
+            sku: sku.parse().unwrap(),
+            unit_price: UnitPrice::new(micros, GBP),
+            valid_from: at(from),
+            valid_to: to.map(at),
+        }
+    }
+
+    fn price(book: &PriceBook, sku: &str, second: i64) -> Option<i64> {
+        let window = book
+            .list(&list("WEB"))?
+            .price_at(&sku.parse().unwrap(), at(second))?;
+        Some(window.unit_price.micros())
+    }
+
+    #[test]
+    fn a_window_includes_its_start_and_excludes_its_end() {
+        let book = PriceBook::empty()
+            .apply(1, &list("WEB"), GBP, &[entry("A", 5, 10, Some(20))])
+            .unwrap();
+        assert_eq!(
+            [9, 10, 19, 20].map(|t| price(&book, "A", t)),
+            [None, Some(5), Some(5), None]
+        );
+        assert_eq!(price(&book, "B", 15), None);
+    }
+
+    #[test]
+    fn the_window_that_starts_last_decides_and_then_the_one_published_last() {
+        let web = list("WEB");
+        let first = [entry("A", 100, 0, None), entry("A", 80, 10, Some(20))];
+        let book = PriceBook::empty().apply(1, &web, GBP, &first).unwrap();
+        assert_eq!(
+            [5, 15, 25].map(|t| price(&book, "A", t)),
+            [Some(100), Some(80), Some(100)]
+        );
+        let next = book
+            .apply(2, &web, GBP, &[entry("A", 70, 10, Some(15))])
+            .unwrap();
+        assert_eq!([12, 17].map(|t| price(&next, "A", t)), [Some(70), Some(80)]);
+        assert_eq!(
+            price(&book, "A", 12),
+            Some(80),
+            "the old book stays as it was"
+        );
+        assert_eq!((book.version(), next.version()), (1, 2));
+    }
+
+    #[test]
+    fn what_a_publish_does_not_touch_is_shared() {
+        let book = PriceBook::empty()
+            .apply(
+                1,
+                &list("WEB"),
+                GBP,
+                &[entry("A", 1, 0, None), entry("B", 1, 0, None)],
+            )
+            .and_then(|book| book.apply(2, &list("DEALER"), GBP, &[entry("A", 1, 0, None)]))
+            .unwrap();
+        let next = book
+            .apply(3, &list("WEB"), GBP, &[entry("A", 2, 5, None)])
+            .unwrap();
+        assert!(Arc::ptr_eq(
+            &book.lists[&list("DEALER")],
+            &next.lists[&list("DEALER")]
+        ));
+        let windows = |book: &PriceBook, sku: &str| book.lists[&list("WEB")].windows[sku].clone();
+        assert!(Arc::ptr_eq(&windows(&book, "B"), &windows(&next, "B")));
+        assert!(!Arc::ptr_eq(&windows(&book, "A"), &windows(&next, "A")));
+    }
+
+    #[test]
+    fn a_book_refuses_old_versions_and_other_currencies() {
+        let web = list("WEB");
+        let book = PriceBook::empty().apply(2, &web, GBP, &[]).unwrap();
+        let stale = BookError::NotNewer { current: 2, new: 2 };
+        assert_eq!(book.apply(2, &web, GBP, &[]).unwrap_err(), stale);
+        let mismatch = |expected, found| BookError::CurrencyMismatch {
+            list: list("WEB"),
+            expected,
+            found,
+        };
+        assert_eq!(
+            book.apply(3, &web, Currency::EUR, &[]).unwrap_err(),
+            mismatch(GBP, Currency::EUR)
+        );
+        let mut euros = entry("A", 1, 0, None);
+        euros.unit_price = UnitPrice::new(1, Currency::EUR);
+        assert_eq!(
+            book.apply(3, &web, GBP, &[euros]).unwrap_err(),
+            mismatch(GBP, Currency::EUR)
+        );
+    }
+
+    #[test]
+    fn every_fault_of_a_publish_is_named() {
+        let mut euros = entry("E", 1, 0, None);
+        euros.unit_price = UnitPrice::new(1, Currency::EUR);
+        let entries = [
+            entry("A", 1, 0, None),
+            entry("A", 0, 1, None),
+            entry("B", -1, 5, Some(5)),
+            entry("A", 2, 0, Some(9)),
+            euros,
+        ];
+        let found: Vec<_> = validate_entries(GBP, &entries)
+            .iter()
+            .map(|v| (v.entry, v.fault))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (1, EntryFault::NotPositive),
+                (2, EntryFault::NotPositive),
+                (2, EntryFault::EmptyWindow),
+                (3, EntryFault::Duplicate { first: 0 }),
+                (4, EntryFault::WrongCurrency { expected: GBP }),
+            ]
+        );
+        assert_eq!(validate_entries(GBP, &entries[..1]), []);
+    }
+
+    fn publishes() -> impl Strategy<Value = Vec<Vec<(u8, i64, i64, Option<i64>)>>> {
+        let one = (
+            0..3_u8,
+            1..1_000_i64,
+            0..30_i64,
+            prop::option::of(1..20_i64),
+        );
+        prop::collection::vec(prop::collection::vec(one, 0..6), 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn the_lookup_agrees_with_a_scan_of_everything_published(publishes in publishes(), instant in 0..60_i64) {
+            let mut book = PriceBook::empty();
+            let mut published: Vec<(PriceListId, Sku, Window)> = Vec::new();
+            for (version, entries) in (1..).zip(&publishes) {
+                let entries: Vec<PriceEntry> = entries
+                    .iter()
+                    .map(|(sku, micros, from, length)| {
+                        entry(&format!("S{sku}"), *micros, *from, length.map(|length| from + length))
+                    })
+                    .collect();
+                // A (SKU, valid_from) comes once per publish.
+                let faults: HashSet<usize> = validate_entries(GBP, &entries).iter().map(|v| v.entry).collect();
+                let entries: Vec<PriceEntry> =
+                    entries.into_iter().enumerate().filter(|(i, _)| !faults.contains(i)).map(|(_, e)| e).collect();
+                published.extend(entries.iter().map(|e| (list("WEB"), e.sku.clone(), Window {
+                    valid_from: e.valid_from,
+                    valid_to: e.valid_to,
+                    unit_price: e.unit_price,
+                    book_version: version,
+                })));
+                book = book.apply(version, &list("WEB"), GBP, &entries).unwrap();
+            }
+            let loaded = PriceBook::load(
+                book.version(),
+                [(list("WEB"), GBP)],
+                published.iter().rev().cloned(),
+            ).unwrap();
+            for sku in ["S0", "S1", "S2"] {
+                let expected = published
+                    .iter()
+                    .filter(|(_, code, window)| code.as_str() == sku && window.contains(at(instant)))
+                    .max_by_key(|(_, _, window)| (window.valid_from, window.book_version))
+                    .map(|(_, _, window)| window.unit_price.micros());
+                prop_assert_eq!(price(&book, sku, instant), expected);
+                prop_assert_eq!(price(&loaded, sku, instant), expected);
+            }
+        }
+    }
+}

@@ -320,3 +320,320 @@ fn refuse(place: Place, error: MoneyError) -> Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use oneshelf_values::PriceListId;
+
+    use super::*;
+    use crate::book::PriceEntry;
+
+    const GBP: Currency = Currency::GBP;
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(second, 0).unwrap()
+    }
+
+    fn list(id: &str) -> PriceListId {
+        id.parse().unwrap()
+    }
+
+    fn pounds(text: &str) -> UnitPrice {
+        UnitPrice::parse_major(text, GBP).unwrap()
+    }
+
+    fn pence(minor: i64) -> Money {
+        Money::new(minor, GBP)
+    }
+
+    /// WEB: A 2.55, B 0.001, C 10 from second 100 on. DEALER: A 2.00.
+    fn book() -> PriceBook {
+        let entry = |sku: &str, price: &str, from| PriceEntry {
+            sku: sku.parse().unwrap(),
+            unit_price: pounds(price),
+            valid_from: at(from),
+            valid_to: None,
+        };
+        let web = [
+            entry("A", "2.55", 0),
+            entry("B", "0.001", 0),
+            entry("C", "10", 100),
+        ];
+        PriceBook::empty()
+            .apply(6, &list("WEB"), GBP, &web)
+            .and_then(|book| book.apply(7, &list("DEALER"), GBP, &[entry("A", "2", 0)]))
+            .unwrap()
+    }
+
+    fn line(sku: &str, quantity: i64) -> Line {
+        Line {
+            sku: sku.parse().unwrap(),
+            quantity: Quantity::try_new(quantity).unwrap(),
+            price_override: None,
+        }
+    }
+
+    fn overridden(sku: &str, quantity: i64, unit_price: UnitPrice, reason: &str) -> Line {
+        let price_override = Some(PriceOverride {
+            unit_price,
+            reason: reason.to_owned(),
+        });
+        Line {
+            price_override,
+            ..line(sku, quantity)
+        }
+    }
+
+    fn fee(code: &str, quantity: i64, unit_price: UnitPrice) -> Fee {
+        let quantity = QuantityDelta::try_new(quantity).unwrap();
+        Fee {
+            code: code.to_owned(),
+            description: String::new(),
+            quantity,
+            unit_price,
+        }
+    }
+
+    fn evaluate_at(
+        second: i64,
+        partner: Option<&str>,
+        basket: &Basket<'_>,
+    ) -> Result<Evaluated, Refusal> {
+        let partner = partner.map(list);
+        let channel_list = &list("WEB");
+        let context = Context {
+            channel_list,
+            partner_list: partner.as_ref(),
+            currency: GBP,
+            at: at(second),
+        };
+        evaluate(&book(), &context, basket)
+    }
+
+    fn lines_of(lines: &[Line]) -> Result<Evaluated, Refusal> {
+        evaluate_at(
+            50,
+            None,
+            &Basket {
+                lines,
+                ..Basket::default()
+            },
+        )
+    }
+
+    #[test]
+    fn the_partners_list_goes_before_the_channels_where_it_has_a_price() {
+        let lines = [line("A", 6), line("B", 15)];
+        let basket = Basket {
+            lines: &lines,
+            ..Basket::default()
+        };
+        let dealer = evaluate_at(50, Some("DEALER"), &basket).unwrap();
+        assert_eq!(dealer.lines[0].price_list_id, Some(list("DEALER")));
+        assert_eq!(dealer.lines[0].total, pence(1_200));
+        assert_eq!(dealer.lines[1].price_list_id, Some(list("WEB")));
+        assert_eq!(dealer.lines[1].total, pence(2), "1.5 pence, to even");
+        let web = evaluate_at(50, None, &basket).unwrap();
+        assert_eq!(web.total, pence(1_532));
+        assert_eq!(web.book_version, 7);
+        // A list that has not been published yet has no prices.
+        assert_eq!(
+            evaluate_at(50, Some("NEW"), &basket).unwrap().lines,
+            web.lines
+        );
+    }
+
+    #[test]
+    fn a_price_counts_from_its_instant_on() {
+        let lines = [line("A", 1), line("C", 1)];
+        let basket = Basket {
+            lines: &lines,
+            ..Basket::default()
+        };
+        let missing = Refusal::PriceNotFound {
+            line: 1,
+            sku: "C".parse().unwrap(),
+        };
+        assert_eq!(evaluate_at(99, None, &basket), Err(missing));
+        assert_eq!(evaluate_at(100, None, &basket).unwrap().total, pence(1_255));
+    }
+
+    #[test]
+    fn an_override_is_charged_and_the_list_price_stands_beside_it() {
+        let evaluated = lines_of(&[
+            overridden("A", 2, pounds("0"), "free sample"),
+            overridden("UNLISTED", 1, pounds("3.33"), "manual"),
+        ])
+        .unwrap();
+        assert_eq!(evaluated.lines[0].list_unit_price, Some(pounds("2.55")));
+        assert_eq!(evaluated.lines[0].total, pence(0));
+        assert_eq!(evaluated.lines[1].list_unit_price, None);
+        assert_eq!(evaluated.lines[1].price_list_id, None);
+        assert_eq!(evaluated.total, pence(333));
+    }
+
+    #[test]
+    fn an_override_needs_a_reason_and_a_price_that_is_not_negative() {
+        let nameless = [line("A", 1), overridden("A", 1, pounds("1"), " ")];
+        assert_eq!(
+            lines_of(&nameless),
+            Err(Refusal::OverrideWithoutReason { line: 1 })
+        );
+        let negative = [overridden("A", 1, pounds("-1"), "x")];
+        assert_eq!(
+            lines_of(&negative),
+            Err(Refusal::Negative {
+                place: Place::Line(0)
+            })
+        );
+        let euros = [overridden("A", 1, UnitPrice::new(1, Currency::EUR), "x")];
+        let mismatch = |place| Refusal::CurrencyMismatch {
+            place,
+            expected: GBP,
+            found: Currency::EUR,
+        };
+        assert_eq!(lines_of(&euros), Err(mismatch(Place::Line(0))));
+    }
+
+    #[test]
+    fn fees_are_signed_and_take_no_discount() {
+        let lines = [line("A", 1)];
+        let fees = [
+            fee("POST", 1, pounds("18")),
+            fee("MANUAL", -2, pounds("11.03")),
+            fee("FIX", 1, pounds("-5")),
+        ];
+        let basket = Basket {
+            lines: &lines,
+            fees: &fees,
+            order_discount: Some(pence(55)),
+        };
+        let evaluated = evaluate_at(50, None, &basket).unwrap();
+        assert_eq!(
+            evaluated
+                .fees
+                .iter()
+                .map(|fee| fee.total.minor())
+                .collect::<Vec<_>>(),
+            [1_800, -2_206, -500]
+        );
+        assert_eq!(evaluated.goods_total, pence(200));
+        assert_eq!(evaluated.fee_total, pence(-906));
+        assert_eq!(evaluated.total, pence(-706));
+        let basket = Basket {
+            fees: &[fee("POST", 0, pounds("1"))],
+            ..basket
+        };
+        assert_eq!(
+            evaluate_at(50, None, &basket),
+            Err(Refusal::ZeroQuantity {
+                place: Place::Fee(0)
+            })
+        );
+    }
+
+    #[test]
+    fn the_order_discount_is_apportioned_to_the_unit() {
+        let lines = [line("A", 1), line("A", 1), line("A", 1)];
+        let basket = Basket {
+            lines: &lines,
+            order_discount: Some(pence(100)),
+            ..Basket::default()
+        };
+        let evaluated = evaluate_at(50, None, &basket).unwrap();
+        assert_eq!(
+            evaluated
+                .lines
+                .iter()
+                .map(|line| line.discount.minor())
+                .collect::<Vec<_>>(),
+            [34, 33, 33]
+        );
+        assert_eq!(evaluated.discount, pence(100));
+        assert_eq!(evaluated.total, pence(665));
+    }
+
+    #[test]
+    fn a_discount_must_fit_the_goods() {
+        let lines = [line("A", 1)];
+        let with = |discount| {
+            let basket = Basket {
+                lines: &lines,
+                order_discount: Some(discount),
+                ..Basket::default()
+            };
+            evaluate_at(50, None, &basket).map(|evaluated| evaluated.total)
+        };
+        assert_eq!(with(pence(255)), Ok(pence(0)));
+        let exceeds = Refusal::DiscountExceedsGoods {
+            discount: pence(256),
+            goods: pence(255),
+        };
+        assert_eq!(with(pence(256)), Err(exceeds));
+        assert_eq!(
+            with(pence(-1)),
+            Err(Refusal::Negative {
+                place: Place::OrderDiscount
+            })
+        );
+        let place = Place::OrderDiscount;
+        let mismatch = Refusal::CurrencyMismatch {
+            place,
+            expected: GBP,
+            found: Currency::EUR,
+        };
+        assert_eq!(with(Money::zero(Currency::EUR)), Err(mismatch));
+    }
+
+    #[test]
+    fn quantities_and_totals_out_of_range_are_refused_by_name() {
+        assert_eq!(
+            lines_of(&[line("A", 1), line("A", 0)]),
+            Err(Refusal::ZeroQuantity {
+                place: Place::Line(1)
+            })
+        );
+        let dear = overridden("A", 1_000_000_000_000, UnitPrice::new(i64::MAX, GBP), "x");
+        assert_eq!(
+            lines_of(&[dear]),
+            Err(Refusal::Overflow {
+                place: Place::Line(0)
+            })
+        );
+        // Each line fits (9.2 × 10¹⁸ minor units at most), their sum does not.
+        let large = overridden("A", 10_000, UnitPrice::new(i64::MAX, GBP), "x");
+        assert_eq!(
+            lines_of(&[large.clone(), large]),
+            Err(Refusal::Overflow {
+                place: Place::Total
+            })
+        );
+    }
+
+    #[test]
+    fn a_list_in_another_currency_is_refused() {
+        let lines = [line("A", 1)];
+        let channel_list = &list("WEB");
+        let context = Context {
+            channel_list,
+            partner_list: None,
+            currency: Currency::EUR,
+            at: at(50),
+        };
+        let refusal = Refusal::ListCurrency {
+            list: list("WEB"),
+            expected: Currency::EUR,
+            found: GBP,
+        };
+        let basket = Basket {
+            lines: &lines,
+            ..Basket::default()
+        };
+        assert_eq!(evaluate(&book(), &context, &basket), Err(refusal));
+    }
+
+    #[test]
+    fn an_empty_basket_costs_nothing() {
+        assert_eq!(lines_of(&[]).unwrap().total, pence(0));
+    }
+}

@@ -114,3 +114,112 @@ impl KeyRing {
 pub fn is_expired(expires_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     now >= expires_at
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(byte: u8) -> SigningKey {
+        SigningKey::try_new([byte; 32]).unwrap()
+    }
+
+    fn ring(active: &str, ids: &[(&str, u8)]) -> KeyRing {
+        KeyRing::try_new(
+            active,
+            ids.iter().map(|(id, byte)| ((*id).to_owned(), key(*byte))),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn it_is_hmac_sha256() {
+        // Made with an independent implementation (Python's hmac).
+        let signature = ring("a", &[("a", 1)]).sign(b"what is quoted is charged");
+        assert_eq!(
+            hex::encode(signature.bytes),
+            "d77503b097b8b6193622ae78441267b9ab09b0cf04117f14abbb333aa3feb3eb"
+        );
+    }
+
+    #[test]
+    fn what_was_signed_verifies_and_nothing_else() {
+        let ring = ring("a", &[("a", 1), ("b", 2)]);
+        let signature = ring.sign(b"quote");
+        assert_eq!(signature.key_id, "a");
+        assert_eq!(ring.verify("a", b"quote", &signature.bytes), Ok(()));
+        assert_eq!(
+            ring.verify("a", b"quota", &signature.bytes),
+            Err(SignatureError::Mismatch)
+        );
+        assert_eq!(
+            ring.verify("b", b"quote", &signature.bytes),
+            Err(SignatureError::Mismatch)
+        );
+        assert_eq!(
+            ring.verify("c", b"quote", &signature.bytes),
+            Err(SignatureError::UnknownKey)
+        );
+        for bit in 0..256 {
+            let mut forged = signature.bytes;
+            forged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(
+                ring.verify("a", b"quote", &forged),
+                Err(SignatureError::Mismatch)
+            );
+        }
+        for length in 0..32 {
+            let shortened = &signature.bytes[..length];
+            assert_eq!(
+                ring.verify("a", b"quote", shortened),
+                Err(SignatureError::Mismatch)
+            );
+        }
+    }
+
+    #[test]
+    fn after_rotation_old_quotes_still_verify_until_their_key_is_dropped() {
+        let signature = ring("old", &[("old", 1)]).sign(b"quote");
+        let rotated = ring("new", &[("old", 1), ("new", 2)]);
+        assert_eq!(rotated.sign(b"quote").key_id, "new");
+        assert_eq!(rotated.verify("old", b"quote", &signature.bytes), Ok(()));
+        let dropped = ring("new", &[("new", 2)]);
+        assert_eq!(
+            dropped.verify("old", b"quote", &signature.bytes),
+            Err(SignatureError::UnknownKey)
+        );
+    }
+
+    #[test]
+    fn a_ring_needs_its_active_key_and_keys_of_full_length() {
+        assert_eq!(
+            SigningKey::try_new([1; 31]).unwrap_err(),
+            KeyRingError::ShortKey
+        );
+        let missing = KeyRingError::NoActiveKey {
+            key_id: "b".to_owned(),
+        };
+        assert_eq!(
+            KeyRing::try_new("b", [("a".to_owned(), key(1))]).unwrap_err(),
+            missing
+        );
+        assert_eq!(
+            KeyRing::try_new("", [(String::new(), key(1))]).unwrap_err(),
+            KeyRingError::EmptyKeyId
+        );
+    }
+
+    #[test]
+    fn keys_are_not_printed() {
+        assert!(!format!("{:?}", ring("a", &[("a", 77)])).contains("77"));
+    }
+
+    #[test]
+    fn a_quote_is_over_from_its_expiry_on() {
+        let expires_at = DateTime::from_timestamp(1_000, 0).unwrap();
+        assert!(!is_expired(
+            expires_at,
+            DateTime::from_timestamp_micros(999_999_999).unwrap()
+        ));
+        assert!(is_expired(expires_at, expires_at));
+    }
+}
