@@ -115,6 +115,13 @@ find_rabbitmq() {
   return 1
 }
 
+# postgres://user:pw@host:port/db?options, with another database.
+with_database() {
+  local base=${1%%\?*} options=
+  if [[ $1 == *\?* ]]; then options="?${1#*\?}"; fi
+  local scheme=${base%%://*} rest=${base#*://}
+  echo "$scheme://${rest%%/*}/$2$options"
+}
 # --- Processes -----------------------------------------------------------------------------------------------------
 pid_of() { # prints the pid if it is alive and ours
   local pid
