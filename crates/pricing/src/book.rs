@@ -257,7 +257,7 @@ pub fn validate_entries(currency: Currency, entries: &[PriceEntry]) -> Vec<Entry
             violations.push(EntryViolation {
                 entry: index,
                 fault,
-            })
+            });
         };
         if entry.unit_price.currency() != currency {
             found(EntryFault::WrongCurrency { expected: currency });
@@ -417,7 +417,10 @@ mod tests {
         assert_eq!(validate_entries(GBP, &entries[..1]), []);
     }
 
-    fn publishes() -> impl Strategy<Value = Vec<Vec<(u8, i64, i64, Option<i64>)>>> {
+    /// SKU number, price, start and length.
+    type Published = (u8, i64, i64, Option<i64>);
+
+    fn publishes() -> impl Strategy<Value = Vec<Vec<Published>>> {
         let one = (
             0..3_u8,
             1..1_000_i64,

@@ -1,5 +1,6 @@
 //! Whatever the basket, the sums hold: P1 (a pure function), M1 (checked amounts), M2 (discounts apportioned to the
 //! unit), M3 (refunds of units give back exactly the line).
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use chrono::{DateTime, Utc};
 use oneshelf_pricing::{

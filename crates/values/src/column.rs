@@ -1,5 +1,5 @@
-//! Column types for PostgreSQL. A value read back is parsed like one from outside: a row that holds something else is an
-//! error of that row, never a value.
+//! Column types for PostgreSQL. A value read back is parsed like one from outside and must be canonical already: a row
+//! that holds something else is an error of that row, never a value.
 
 /// A canonical text in a TEXT column.
 macro_rules! text_column {
@@ -37,7 +37,13 @@ macro_rules! text_column {
             fn decode(
                 value: sqlx::postgres::PgValueRef<'_>,
             ) -> Result<Self, sqlx::error::BoxDynError> {
-                Ok(<&str as sqlx::Decode<sqlx::Postgres>>::decode(value)?.parse()?)
+                let text = <&str as sqlx::Decode<sqlx::Postgres>>::decode(value)?;
+                let parsed: Self = text.parse()?;
+                if parsed.as_str() == text {
+                    Ok(parsed)
+                } else {
+                    Err(format!("{text:?} is not in canonical form").into())
+                }
             }
         }
     };

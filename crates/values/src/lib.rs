@@ -7,7 +7,7 @@
 //! | [`sku`], [`gtin`] | article codes |
 //! | [`money`] | `Money` in minor units, `UnitPrice` in micros, `BasisPoints` |
 //! | [`quantity`] | `Quantity`, `QuantityDelta`, `Version` |
-//! | [`apportion`] | splitting an amount to the unit |
+//! | [`mod@apportion`] | splitting an amount to the unit |
 //! | [`hold`] | the one state machine of everything scarce that is promised |
 //!
 //! Nothing here does IO, and no sum here is a float: amounts are integers, arithmetic is checked, a loss is an error.

@@ -1,5 +1,6 @@
 //! Real codes typed by real people: 20,724 barcodes of Open Food Facts, and the stock codes of a wholesaler's year.
 //! `ONESHELF_DATA` names the folder with the data sets; without it these tests say so and pass.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},
