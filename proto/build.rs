@@ -1,5 +1,7 @@
 //! Compiles the protos with protox, so that building needs no protoc.
 
+#![allow(clippy::disallowed_methods, reason = "cargo speaks to build scripts through the environment")]
+
 use std::{env, fs, path::{Path, PathBuf}};
 
 fn proto_files(dir: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {

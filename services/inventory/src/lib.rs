@@ -1,1 +1,25 @@
+//! Inventory: locations, stock levels, the ledger and holds. It alone decides whether a unit may be sold.
+//!
+//! Invariants (checked by `verify` on the tables, by property tests on the domain):
+//! - what is on hand is what the ledger says, and all accounts of a SKU sum to zero (Q1);
+//! - no bucket falls below zero but where a location lets a till's fact do so (Q2);
+//! - a hold is granted only from what is available (Q3), and resolves at most once (Q6);
+//! - the same request id gives the same answer (Q7).
+//!
+//! The road of a change: `grpc` parses → `usecases::execute` groups commands → `domain::group` decides on locked rows →
+//! `store` writes with array statements → outbox rows → one commit answers the whole group.
 
+pub mod config;
+pub mod consumers;
+pub mod domain;
+pub mod events;
+pub mod grpc;
+pub mod jobs;
+pub mod server;
+pub mod store;
+mod time;
+pub mod usecases;
+pub mod verify;
+
+/// The service's schema, applied by `oneshelf migrate`.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

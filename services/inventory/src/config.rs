@@ -1,0 +1,84 @@
+//! What an operator may set.
+
+use std::time::Duration;
+
+use oneshelf_kit::config::DatabaseConfig;
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub database: DatabaseConfig,
+    /// Executors side by side. Two are enough to keep PostgreSQL busy; more contend for hot rows.
+    #[serde(default = "default_writers")]
+    pub writers: usize,
+    /// Commands in one group at most.
+    #[serde(default = "default_max_group")]
+    pub max_group: usize,
+    /// Commands that may wait; above, callers are told RESOURCE_EXHAUSTED at once.
+    #[serde(default = "default_queue")]
+    pub queue: usize,
+    /// An availability answer is at most this old.
+    #[serde(default = "default_availability_max_age_ms")]
+    pub availability_max_age_ms: u64,
+    /// (channel, SKU) pairs kept in the availability cache.
+    #[serde(default = "default_availability_capacity")]
+    pub availability_capacity: u64,
+    /// How often expired holds are recorded.
+    #[serde(default = "default_sweep_every_ms")]
+    pub sweep_every_ms: u64,
+}
+
+fn default_writers() -> usize {
+    2
+}
+fn default_max_group() -> usize {
+    512
+}
+fn default_queue() -> usize {
+    4_096
+}
+fn default_availability_max_age_ms() -> u64 {
+    250
+}
+fn default_availability_capacity() -> u64 {
+    200_000
+}
+fn default_sweep_every_ms() -> u64 {
+    1_000
+}
+
+impl Config {
+    /// A configuration with defaults for everything but the database.
+    pub fn new(database: DatabaseConfig) -> Self {
+        Self {
+            database,
+            writers: default_writers(),
+            max_group: default_max_group(),
+            queue: default_queue(),
+            availability_max_age_ms: default_availability_max_age_ms(),
+            availability_capacity: default_availability_capacity(),
+            sweep_every_ms: default_sweep_every_ms(),
+        }
+    }
+
+    /// Refuses values that cannot work, naming the key.
+    pub fn validate(&self) -> Result<(), String> {
+        let bounds = [
+            ("inventory.writers", self.writers as u64, 1, 16),
+            ("inventory.max_group", self.max_group as u64, 1, 4_096),
+            ("inventory.queue", self.queue as u64, 1, 100_000),
+            ("inventory.availability_max_age_ms", self.availability_max_age_ms, 1, 60_000),
+            ("inventory.availability_capacity", self.availability_capacity, 1, 100_000_000),
+            ("inventory.sweep_every_ms", self.sweep_every_ms, 10, 60_000),
+        ];
+        match bounds.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+            Some((key, value, least, most)) => Err(format!("{key} is {value}, must be {least} to {most}")),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn sweep_every(&self) -> Duration {
+        Duration::from_millis(self.sweep_every_ms)
+    }
+}

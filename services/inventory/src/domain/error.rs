@@ -1,0 +1,53 @@
+//! Why the shelf says no.
+
+use chrono::{DateTime, Utc};
+use oneshelf_values::{ChannelId, HoldId, LocationId, Sku};
+
+/// A line that asked for more than there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShortLine {
+    /// 0-based place in the request.
+    pub line: usize,
+    pub sku: Sku,
+    pub location: LocationId,
+    pub requested: i64,
+    /// What was left to take.
+    pub available: i64,
+}
+
+/// A business refusal: the request was understood and the rules do not allow it. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("{} line(s) ask for more than is available", .short.len())]
+    InsufficientStock { short: Vec<ShortLine> },
+    #[error("hold {hold_id} does not exist")]
+    HoldNotFound { hold_id: HoldId },
+    #[error("hold {hold_id} expired at {expired_at}")]
+    HoldExpired {
+        hold_id: HoldId,
+        expired_at: DateTime<Utc>,
+    },
+    #[error("hold {hold_id} is already {state}")]
+    HoldResolved {
+        hold_id: HoldId,
+        state: &'static str,
+    },
+    #[error("line {line} of the commit takes {requested}, held are {held}")]
+    CommitExceedsHold {
+        line: usize,
+        held: i64,
+        requested: i64,
+    },
+    #[error("hold {hold_id} is a hard hold: it has no expiry to move")]
+    HoldNotExtendable { hold_id: HoldId },
+    #[error("location {location} does not exist")]
+    LocationNotFound { location: LocationId },
+    #[error("location {location} exists already")]
+    LocationExists { location: LocationId },
+    #[error("channel {channel} is not known")]
+    ChannelNotFound { channel: ChannelId },
+    #[error("the request id was used for other content")]
+    RequestIdReused,
+    #[error("the level of {sku} at {location} would leave the range of whole numbers")]
+    QuantityOverflow { sku: Sku, location: LocationId },
+}

@@ -1,0 +1,19 @@
+//! What happened, as the domain sees it; `crate::events` decides what the outside hears.
+
+use chrono::{DateTime, Utc};
+use oneshelf_values::{ChannelId, HoldId};
+
+use super::stock_level::{Level, LevelKey};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A committed group changed a level: the result, once per level and group.
+    LevelChanged { key: LevelKey, level: Level },
+    /// A soft hold's time ran out and its units went back.
+    HoldExpired {
+        hold_id: HoldId,
+        channel: Option<ChannelId>,
+        reference: String,
+        expired_at: DateTime<Utc>,
+    },
+}

@@ -1,0 +1,156 @@
+//! Units promised to somebody: the shared state machine [`oneshelf_values::Hold`], with a SKU and a location per line.
+
+use chrono::{DateTime, Utc};
+use oneshelf_values::{
+    ChannelId, Hold, HoldId, HoldRefusal, HoldTerms,
+    hold::{Resolution, Standing},
+};
+
+use super::{error::Refusal, stock_level::LevelKey};
+
+/// A cart's promise or an order's allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HoldKind {
+    Soft,
+    Hard,
+}
+
+impl HoldKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Soft => "soft",
+            Self::Hard => "hard",
+        }
+    }
+}
+
+/// One SKU at one location of a hold. What is held of it is in the promise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldLine {
+    pub key: LevelKey,
+    pub requested: i64,
+    /// What was left for others after this line was granted.
+    pub available: i64,
+}
+
+/// A hold on stock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StockHold {
+    pub hold_id: HoldId,
+    /// Amounts and state, line by line with `lines`.
+    pub promise: Hold,
+    pub lines: Vec<HoldLine>,
+    pub channel: Option<ChannelId>,
+    pub reference: String,
+    /// What was asked, hashed: the same id with other content is refused.
+    pub fingerprint: [u8; 32],
+    /// The expiry as first granted: a repeated request gets its first answer even after an extension.
+    pub granted_until: Option<DateTime<Utc>>,
+    pub created_at: DateTime<Utc>,
+}
+
+impl StockHold {
+    pub fn kind(&self) -> HoldKind {
+        match self.promise.terms() {
+            HoldTerms::Soft { .. } => HoldKind::Soft,
+            HoldTerms::Hard => HoldKind::Hard,
+        }
+    }
+
+    pub fn expires_at(&self) -> Option<DateTime<Utc>> {
+        match self.promise.terms() {
+            HoldTerms::Soft { expires_at } => Some(expires_at),
+            HoldTerms::Hard => None,
+        }
+    }
+
+    /// The hold as it was when it was granted: what a repeated HoldStock answers.
+    pub fn as_granted(&self) -> Self {
+        let terms = self
+            .granted_until
+            .map_or(HoldTerms::Hard, |expires_at| HoldTerms::Soft { expires_at });
+        let granted = self.promise.granted().to_vec();
+        Self {
+            promise: Hold::grant(terms, granted, self.created_at).unwrap_or_else(|_| self.promise.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Takes units per (SKU, location), or everything, and releases the rest.
+    pub(super) fn commit(
+        &mut self,
+        wanted: Option<&[(LevelKey, i64)]>,
+        now: DateTime<Utc>,
+    ) -> Result<Resolution, Refusal> {
+        let amounts = match wanted {
+            None => self.promise.granted().to_vec(),
+            Some(wanted) => self.amounts(wanted)?,
+        };
+        self.promise
+            .commit(&amounts, now)
+            .map_err(|refusal| self.refusal(refusal))
+    }
+
+    pub(super) fn release(&mut self, now: DateTime<Utc>) -> Result<Resolution, Refusal> {
+        self.promise.release(now).map_err(|refusal| self.refusal(refusal))
+    }
+
+    pub(super) fn extend(&mut self, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Refusal> {
+        self.promise
+            .extend(until, now)
+            .map_err(|refusal| self.refusal(refusal))
+    }
+
+    /// Spreads what is wanted per (SKU, location) over the lines, first lines first: a hold may name a key twice.
+    fn amounts(&self, wanted: &[(LevelKey, i64)]) -> Result<Vec<i64>, Refusal> {
+        let granted = self.promise.granted();
+        let mut amounts = vec![0; granted.len()];
+        for (place, (key, quantity)) in wanted.iter().enumerate() {
+            let mut left = *quantity;
+            let mut free = 0;
+            for (index, _) in self.lines.iter().enumerate().filter(|(_, line)| line.key == *key) {
+                let room = granted[index] - amounts[index];
+                let taken = room.min(left);
+                amounts[index] += taken;
+                left -= taken;
+                free += room;
+            }
+            if left > 0 {
+                return Err(Refusal::CommitExceedsHold {
+                    line: place,
+                    held: free,
+                    requested: *quantity,
+                });
+            }
+        }
+        Ok(amounts)
+    }
+
+    fn refusal(&self, refusal: HoldRefusal) -> Refusal {
+        let hold_id = self.hold_id;
+        match refusal {
+            HoldRefusal::NotHeld { state } => Refusal::HoldResolved {
+                hold_id,
+                state: state.as_str(),
+            },
+            HoldRefusal::Expired { at } => Refusal::HoldExpired {
+                hold_id,
+                expired_at: at,
+            },
+            HoldRefusal::ExceedsHold { line, held, requested } => Refusal::CommitExceedsHold {
+                line,
+                held,
+                requested,
+            },
+            HoldRefusal::NotExtendable => Refusal::HoldNotExtendable { hold_id },
+            // Quantities and times are checked at the door; what is left can only mean that nothing is held.
+            HoldRefusal::Negative { .. }
+            | HoldRefusal::LineCount { .. }
+            | HoldRefusal::ExpiryInPast
+            | HoldRefusal::HoldsNothing => Refusal::HoldResolved {
+                hold_id,
+                state: Standing::Held.as_str(),
+            },
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The ledger: append-only, double-entry. One movement takes units from one account and gives them to another, so all
+//! accounts of a SKU always sum to zero and what is on hand is what flowed in less what flowed out (Q1).
+
+use chrono::{DateTime, Utc};
+use oneshelf_values::{LocationId, Sku};
+use uuid::Uuid;
+
+use super::stock_level::{Bucket, LevelKey};
+
+/// Where units are, or whom they belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    Supplier,
+    Customer,
+    Loss,
+    Found,
+    Shelf(LocationId, Bucket),
+}
+
+impl Account {
+    /// The account's kind as stored.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Supplier => "supplier",
+            Self::Customer => "customer",
+            Self::Loss => "loss",
+            Self::Found => "found",
+            Self::Shelf(_, bucket) => bucket.as_str(),
+        }
+    }
+
+    pub fn location(&self) -> Option<&LocationId> {
+        match self {
+            Self::Shelf(location, _) => Some(location),
+            _ => None,
+        }
+    }
+}
+
+/// Units that moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// The request (or hold) that caused it.
+    pub movement_id: Uuid,
+    /// 0-based place within that request.
+    pub line: usize,
+    pub sku: Sku,
+    pub source: Account,
+    pub target: Account,
+    /// Positive.
+    pub quantity: i64,
+    pub reason: &'static str,
+    pub reference: String,
+    /// Version that the touched level gets with this group.
+    pub level_version: i64,
+    pub effective_at: DateTime<Utc>,
+}
+
+impl Movement {
+    /// The level that this movement changes. With a single location a movement touches exactly one.
+    pub fn level_key(&self) -> Option<LevelKey> {
+        let location = self.source.location().or(self.target.location())?;
+        Some(LevelKey {
+            sku: self.sku.clone(),
+            location: location.clone(),
+        })
+    }
+}

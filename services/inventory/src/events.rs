@@ -1,0 +1,71 @@
+//! What the outside hears: the only translator from domain events to public ones.
+
+use chrono::{DateTime, Utc};
+use oneshelf_kit::outbox::OutboxEvent;
+use oneshelf_proto::inventory::v1 as proto;
+use oneshelf_values::{ChannelId, Clock, new_id};
+use prost::Message;
+
+use crate::{
+    domain::event::Event,
+    time::timestamp,
+};
+
+pub const STOCK_LEVEL_CHANGED: &str = "inventory.stock_level.changed.v1";
+pub const HOLD_EXPIRED: &str = "inventory.hold.expired.v1";
+
+/// Every event this service publishes: routing key and message.
+pub const PUBLISHED: &[(&str, &str)] = &[
+    (STOCK_LEVEL_CHANGED, "oneshelf.inventory.v1.StockLevelChanged"),
+    (HOLD_EXPIRED, "oneshelf.inventory.v1.HoldExpired"),
+];
+
+/// Outbox rows for a group's events.
+pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<OutboxEvent> {
+    events
+        .iter()
+        .map(|event| match event {
+            Event::LevelChanged { key, level } => OutboxEvent {
+                event_id: new_id(clock),
+                routing_key: STOCK_LEVEL_CHANGED,
+                event_type: PUBLISHED[0].1,
+                aggregate_id: format!("{}@{}", key.sku, key.location),
+                aggregate_version: level.version,
+                payload: proto::StockLevelChanged {
+                    sku: key.sku.as_str().to_owned(),
+                    location_id: key.location.as_str().to_owned(),
+                    sellable: level.sellable,
+                    on_hand: level.on_hand(),
+                    soft_held: level.soft_held,
+                    hard_held: level.hard_held,
+                    available: level.available(),
+                    version: level.version,
+                    change_time: Some(timestamp(now)),
+                }
+                .encode_to_vec(),
+                effective_at: now,
+            },
+            Event::HoldExpired {
+                hold_id,
+                channel,
+                reference,
+                expired_at,
+            } => OutboxEvent {
+                event_id: new_id(clock),
+                routing_key: HOLD_EXPIRED,
+                event_type: PUBLISHED[1].1,
+                aggregate_id: hold_id.to_string(),
+                // A hold expires once: it is the only event of this aggregate.
+                aggregate_version: 1,
+                payload: proto::HoldExpired {
+                    hold_id: hold_id.to_string(),
+                    channel_id: channel.as_ref().map_or_else(String::new, ChannelId::to_string),
+                    reference: reference.clone(),
+                    expire_time: Some(timestamp(*expired_at)),
+                }
+                .encode_to_vec(),
+                effective_at: *expired_at,
+            },
+        })
+        .collect()
+}

@@ -1,0 +1,307 @@
+//! Transport in: parse, hand over, answer. No rule lives here.
+
+pub mod convert;
+pub mod status;
+
+use chrono::{DateTime, Utc};
+use oneshelf_kit::{idempotency::Key, status::caller};
+use oneshelf_proto::inventory::v1::{self as proto, inventory_service_server::InventoryService};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    domain::{
+        group::MoveKind,
+        stock_level::{Level, LevelKey},
+    },
+    usecases::{Inventory, move_stock::Moved},
+};
+use convert::MoveFields;
+use status::from_error;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// The service on the wire.
+pub struct InventoryGrpc(pub Inventory);
+
+impl InventoryGrpc {
+    async fn moved<T>(
+        &self,
+        request: &Request<T>,
+        (key, moved): (Key, Moved),
+    ) -> Result<Vec<proto::StockLevel>, Status> {
+        let caller = caller(request)?;
+        let (levels, at) = self.0.move_stock(&caller, key, moved).await.map_err(from_error)?;
+        Ok(level_messages(&levels, at))
+    }
+}
+
+fn level_messages(levels: &[(LevelKey, Level)], at: DateTime<Utc>) -> Vec<proto::StockLevel> {
+    levels
+        .iter()
+        .map(|(key, level)| convert::level_message(key, level, 0, at))
+        .collect()
+}
+
+#[tonic::async_trait]
+impl InventoryService for InventoryGrpc {
+    async fn create_location(&self, request: Request<proto::CreateLocationRequest>) -> Answer<proto::CreateLocationResponse> {
+        let (key, new) = convert::new_location(request.get_ref())?;
+        let location = self.0.create_location(key, new).await.map_err(from_error)?;
+        Ok(Response::new(proto::CreateLocationResponse {
+            location: Some(convert::location_message(location)),
+        }))
+    }
+
+    async fn get_location(&self, request: Request<proto::GetLocationRequest>) -> Answer<proto::GetLocationResponse> {
+        let location_id = convert::location_id(&request.get_ref().location_id)?;
+        let location = self.0.get_location(location_id).await.map_err(from_error)?;
+        Ok(Response::new(proto::GetLocationResponse {
+            location: Some(convert::location_message(location)),
+        }))
+    }
+
+    async fn list_locations(&self, request: Request<proto::ListLocationsRequest>) -> Answer<proto::ListLocationsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let locations = self.0.list_locations(&request.page_token, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListLocationsResponse {
+            next_page_token: next_token(&locations, limit, |last| last.location_id.to_string()),
+            locations: locations.into_iter().map(convert::location_message).collect(),
+        }))
+    }
+
+    async fn receive_stock(&self, request: Request<proto::ReceiveStockRequest>) -> Answer<proto::ReceiveStockResponse> {
+        let message = request.get_ref();
+        let parsed = convert::movement(
+            &MoveFields {
+                rpc: "ReceiveStock",
+                kind: MoveKind::Receipt,
+                request_id: &message.request_id,
+                location_id: &message.location_id,
+                lines: &message.lines,
+                bucket: 0,
+                reference: &message.reference,
+                effective_time: message.effective_time,
+            },
+            message,
+        )?;
+        let levels = self.moved(&request, parsed).await?;
+        Ok(Response::new(proto::ReceiveStockResponse { levels }))
+    }
+
+    async fn adjust_stock(&self, request: Request<proto::AdjustStockRequest>) -> Answer<proto::AdjustStockResponse> {
+        let parsed = convert::adjustment(request.get_ref())?;
+        let levels = self.moved(&request, parsed).await?;
+        Ok(Response::new(proto::AdjustStockResponse { levels }))
+    }
+
+    async fn return_stock(&self, request: Request<proto::ReturnStockRequest>) -> Answer<proto::ReturnStockResponse> {
+        let message = request.get_ref();
+        let parsed = convert::movement(
+            &MoveFields {
+                rpc: "ReturnStock",
+                kind: MoveKind::Return,
+                request_id: &message.request_id,
+                location_id: &message.location_id,
+                lines: &message.lines,
+                bucket: message.bucket,
+                reference: &message.reference,
+                effective_time: message.effective_time,
+            },
+            message,
+        )?;
+        let levels = self.moved(&request, parsed).await?;
+        Ok(Response::new(proto::ReturnStockResponse { levels }))
+    }
+
+    async fn record_sold_stock(
+        &self,
+        request: Request<proto::RecordSoldStockRequest>,
+    ) -> Answer<proto::RecordSoldStockResponse> {
+        let message = request.get_ref();
+        let parsed = convert::movement(
+            &MoveFields {
+                rpc: "RecordSoldStock",
+                kind: MoveKind::Sale,
+                request_id: &message.request_id,
+                location_id: &message.location_id,
+                lines: &message.lines,
+                bucket: 0,
+                reference: &message.reference,
+                effective_time: message.effective_time,
+            },
+            message,
+        )?;
+        let levels = self.moved(&request, parsed).await?;
+        Ok(Response::new(proto::RecordSoldStockResponse {
+            oversold_skus: levels
+                .iter()
+                .filter(|level| level.sellable < 0)
+                .map(|level| level.sku.clone())
+                .collect(),
+            levels,
+        }))
+    }
+
+    async fn hold_stock(&self, request: Request<proto::HoldStockRequest>) -> Answer<proto::HoldStockResponse> {
+        let caller = caller(&request)?;
+        let hold = convert::hold_request(request.get_ref(), &self.0.clock)?;
+        let hold = self.0.hold_stock(&caller, hold).await.map_err(from_error)?;
+        Ok(Response::new(proto::HoldStockResponse {
+            // As of its granting: a repeated request is told the same even when time has passed.
+            hold: Some(convert::hold_message(&hold, hold.created_at)),
+        }))
+    }
+
+    async fn commit_hold(&self, request: Request<proto::CommitHoldRequest>) -> Answer<proto::CommitHoldResponse> {
+        let caller = caller(&request)?;
+        let message = request.get_ref();
+        let (key, hold_id) = convert::hold_ref("CommitHold", &message.request_id, &message.hold_id, message)?;
+        let (lines, effective_at) = convert::commit_lines(message)?;
+        let hold = self
+            .0
+            .commit_hold(&caller, key, hold_id, lines, effective_at)
+            .await
+            .map_err(from_error)?;
+        Ok(Response::new(proto::CommitHoldResponse {
+            hold: Some(convert::hold_message(&hold, hold.created_at)),
+        }))
+    }
+
+    async fn release_hold(&self, request: Request<proto::ReleaseHoldRequest>) -> Answer<proto::ReleaseHoldResponse> {
+        let caller = caller(&request)?;
+        let message = request.get_ref();
+        let (key, hold_id) = convert::hold_ref("ReleaseHold", &message.request_id, &message.hold_id, message)?;
+        let hold = self.0.release_hold(&caller, key, hold_id).await.map_err(from_error)?;
+        Ok(Response::new(proto::ReleaseHoldResponse {
+            hold: Some(convert::hold_message(&hold, hold.created_at)),
+        }))
+    }
+
+    async fn extend_hold(&self, request: Request<proto::ExtendHoldRequest>) -> Answer<proto::ExtendHoldResponse> {
+        let caller = caller(&request)?;
+        let message = request.get_ref();
+        let (key, hold_id) = convert::hold_ref("ExtendHold", &message.request_id, &message.hold_id, message)?;
+        let ttl = convert::extension(message)?;
+        let hold = self.0.extend_hold(&caller, key, hold_id, ttl).await.map_err(from_error)?;
+        Ok(Response::new(proto::ExtendHoldResponse {
+            hold: Some(convert::hold_message(&hold, hold.created_at)),
+        }))
+    }
+
+    async fn get_hold(&self, request: Request<proto::GetHoldRequest>) -> Answer<proto::GetHoldResponse> {
+        let caller = caller(&request)?;
+        let hold_id = convert::hold_id(&request.get_ref().hold_id)?;
+        let hold = self.0.get_hold(&caller, hold_id).await.map_err(from_error)?;
+        Ok(Response::new(proto::GetHoldResponse {
+            hold: Some(convert::hold_message(&hold, self.0.clock.now())),
+        }))
+    }
+
+    async fn get_availability(
+        &self,
+        request: Request<proto::GetAvailabilityRequest>,
+    ) -> Answer<proto::GetAvailabilityResponse> {
+        let caller = caller(&request)?;
+        let (channel, skus) = convert::availability_request(request.get_ref())?;
+        let (availabilities, age) = self
+            .0
+            .get_availability(&caller, &channel, skus)
+            .await
+            .map_err(from_error)?;
+        Ok(Response::new(proto::GetAvailabilityResponse {
+            availabilities: availabilities.iter().map(convert::availability_message).collect(),
+            age: Some(prost_types::Duration {
+                seconds: age.num_seconds(),
+                nanos: age.subsec_nanos(),
+            }),
+        }))
+    }
+
+    async fn list_stock_levels(
+        &self,
+        request: Request<proto::ListStockLevelsRequest>,
+    ) -> Answer<proto::ListStockLevelsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 500, 5_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let after = convert::page_token(&request.page_token, 2)?;
+        let levels = self
+            .0
+            .list_stock_levels(
+                location.as_ref(),
+                sku.as_ref(),
+                after.as_deref().map(|parts| (parts[0], parts[1])),
+                limit,
+            )
+            .await
+            .map_err(from_error)?;
+        Ok(Response::new(proto::ListStockLevelsResponse {
+            next_page_token: next_token(&levels, limit, |last| format!("{}\t{}", last.key.sku, last.key.location)),
+            levels: levels.iter().map(convert::stored_level_message).collect(),
+        }))
+    }
+
+    async fn list_movements(
+        &self,
+        request: Request<proto::ListMovementsRequest>,
+    ) -> Answer<proto::ListMovementsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let Some(sku) = sku else {
+            let mut violations = oneshelf_kit::status::Violations::new();
+            violations.add("sku", "is required");
+            return Err(violations.into_status());
+        };
+        let before = match convert::page_token(&request.page_token, 2)? {
+            None => None,
+            Some(parts) => Some(
+                parts[0]
+                    .parse()
+                    .ok()
+                    .and_then(DateTime::from_timestamp_micros)
+                    .zip(parts[1].parse().ok())
+                    .ok_or_else(convert::bad_token)?,
+            ),
+        };
+        let movements = self
+            .0
+            .list_movements(&sku, location.as_ref(), before, limit)
+            .await
+            .map_err(from_error)?;
+        Ok(Response::new(proto::ListMovementsResponse {
+            next_page_token: next_token(&movements, limit, |last| {
+                format!("{}\t{}", last.effective_at.timestamp_micros(), last.entry_id)
+            }),
+            movements: movements.into_iter().map(convert::movement_message).collect(),
+        }))
+    }
+
+    async fn get_stock_as_of(
+        &self,
+        request: Request<proto::GetStockAsOfRequest>,
+    ) -> Answer<proto::GetStockAsOfResponse> {
+        let (skus, location, as_of) = convert::as_of_request(request.get_ref())?;
+        let stocks = self.0.get_stock_as_of(&skus, &location, as_of).await.map_err(from_error)?;
+        Ok(Response::new(proto::GetStockAsOfResponse {
+            stocks: stocks
+                .into_iter()
+                .map(|stock| proto::StockAsOf {
+                    on_hand: stock.sellable + stock.damaged + stock.quarantine,
+                    sku: stock.sku,
+                    sellable: stock.sellable,
+                    damaged: stock.damaged,
+                    quarantine: stock.quarantine,
+                })
+                .collect(),
+        }))
+    }
+}
+
+/// The token of the next page: the last key, when the page is full.
+fn next_token<T>(page: &[T], limit: i64, key: impl Fn(&T) -> String) -> String {
+    page.last()
+        .filter(|_| page.len() as i64 == limit)
+        .map_or_else(String::new, key)
+}

@@ -1,0 +1,154 @@
+//! The one place where an error of this service becomes a status.
+
+use oneshelf_kit::status;
+use oneshelf_proto::inventory::v1::ErrorReason;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
+
+use crate::{
+    domain::{Refusal, error::ShortLine},
+    usecases::Error,
+};
+
+pub const DOMAIN: &str = "inventory.oneshelf";
+
+pub fn from_error(error: Error) -> Status {
+    match error {
+        Error::Refused(refusal) => from_refusal(&refusal),
+        Error::Denied(denied) => denied.into(),
+        Error::OutOfScope(channel) => info(
+            Code::PermissionDenied,
+            "the key is bound to another channel".to_owned(),
+            ErrorReason::OutOfScope,
+            vec![("channel_id", channel.to_string())],
+        ),
+        Error::Overloaded => status::exhausted(
+            "OVERLOADED",
+            "inventory.executor",
+            "too many stock changes wait",
+            status::RETRY_DELAY,
+        ),
+        Error::Conflict | Error::Stopping => status::retry_info(
+            Code::Aborted,
+            "try again",
+            DOMAIN,
+            "TRY_AGAIN",
+            [("", ""); 0],
+            status::RETRY_DELAY,
+        ),
+        Error::Unavailable(ref source) => status::unavailable(source),
+        Error::Internal(_) | Error::Unexpected(_) => status::internal(&error),
+    }
+}
+
+fn from_refusal(refusal: &Refusal) -> Status {
+    let message = refusal.to_string();
+    match refusal {
+        Refusal::InsufficientStock { short } => insufficient(message, short),
+        Refusal::HoldNotFound { hold_id } => info(
+            Code::NotFound,
+            message,
+            ErrorReason::HoldNotFound,
+            vec![("hold_id", hold_id.to_string())],
+        ),
+        Refusal::HoldExpired { hold_id, expired_at } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::HoldExpired,
+            vec![("hold_id", hold_id.to_string()), ("expired_at", expired_at.to_rfc3339())],
+        ),
+        Refusal::HoldResolved { hold_id, state } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::HoldResolved,
+            vec![("hold_id", hold_id.to_string()), ("state", (*state).to_owned())],
+        ),
+        Refusal::CommitExceedsHold { line, held, requested } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::CommitExceedsHold,
+            vec![
+                ("line", line.to_string()),
+                ("held", held.to_string()),
+                ("requested", requested.to_string()),
+            ],
+        ),
+        Refusal::HoldNotExtendable { hold_id } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::HoldNotExtendable,
+            vec![("hold_id", hold_id.to_string())],
+        ),
+        Refusal::LocationNotFound { location } => info(
+            Code::NotFound,
+            message,
+            ErrorReason::LocationNotFound,
+            vec![("location_id", location.to_string())],
+        ),
+        Refusal::LocationExists { location } => info(
+            Code::AlreadyExists,
+            message,
+            ErrorReason::LocationExists,
+            vec![("location_id", location.to_string())],
+        ),
+        Refusal::ChannelNotFound { channel } => info(
+            Code::NotFound,
+            message,
+            ErrorReason::ChannelNotFound,
+            vec![("channel_id", channel.to_string())],
+        ),
+        Refusal::RequestIdReused => info(Code::InvalidArgument, message, ErrorReason::RequestIdReused, vec![]),
+        Refusal::QuantityOverflow { sku, location } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::QuantityOverflow,
+            vec![("sku", sku.to_string()), ("location_id", location.to_string())],
+        ),
+    }
+}
+
+/// Names the worst line in the metadata and every short line in a PreconditionFailure.
+fn insufficient(message: String, short: &[ShortLine]) -> Status {
+    let worst = short.iter().max_by_key(|line| line.requested - line.available);
+    let metadata = worst.into_iter().flat_map(|line| {
+        [
+            ("sku", line.sku.to_string()),
+            ("location_id", line.location.to_string()),
+            ("requested", line.requested.to_string()),
+            ("available", line.available.to_string()),
+            ("short_lines", short.len().to_string()),
+        ]
+    });
+    let mut details = ErrorDetails::with_error_info(
+        reason(ErrorReason::InsufficientStock),
+        DOMAIN,
+        metadata
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect::<std::collections::HashMap<_, _>>(),
+    );
+    details.set_precondition_failure(
+        short
+            .iter()
+            .map(|line| {
+                PreconditionViolation::new(
+                    "STOCK",
+                    format!("lines[{}]", line.line),
+                    format!(
+                        "{} at {}: {} requested, {} available",
+                        line.sku, line.location, line.requested, line.available
+                    ),
+                )
+            })
+            .collect::<Vec<_>>(),
+    );
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+fn info(code: Code, message: String, why: ErrorReason, metadata: Vec<(&'static str, String)>) -> Status {
+    status::error_info(code, message, DOMAIN, reason(why), metadata)
+}
+
+/// The reason as clients see it: the enum's name without its prefix.
+fn reason(why: ErrorReason) -> &'static str {
+    why.as_str_name().trim_start_matches("ERROR_REASON_")
+}

@@ -1,0 +1,24 @@
+//! Timers. They call use cases and own no rule.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::usecases::Inventory;
+
+/// Records expired holds until told to stop; a failed round is tried again at the next tick.
+pub async fn expire_holds(inventory: Inventory, every: Duration, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        match inventory.expire_holds().await {
+            Ok(0) => {}
+            Ok(due) => tracing::debug!(due, "recorded expired holds"),
+            Err(error) => tracing::warn!(%error, "could not record expired holds"),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Composition: pool → executor → use cases → gRPC, relay, consumers, jobs.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use oneshelf_kit::{
+    Chassis,
+    batch::{Batcher, Options},
+    consumer,
+    grpc::Mounted,
+    pg, relay,
+    retention::{self, Retention},
+    schema::Schema,
+};
+use oneshelf_proto::inventory::v1::inventory_service_server::InventoryServiceServer;
+use sqlx::PgPool;
+
+use crate::{
+    config::Config,
+    consumers,
+    grpc::InventoryGrpc,
+    jobs,
+    usecases::{
+        Inventory,
+        execute::{Job, run_group},
+        get_availability::AvailabilityCache,
+    },
+};
+
+/// Starts everything of this service as tasks of the chassis' lifecycle.
+pub async fn start(cfg: &Config, chassis: &Chassis) -> anyhow::Result<Mounted> {
+    let pool = pg::connect(&cfg.database, "inventory").await.context("inventory.database")?;
+    let schema = Schema::new("inventory");
+    let inventory = use_cases(cfg, chassis, pool.clone(), schema);
+
+    let lifecycle = &chassis.lifecycle;
+    let stop = lifecycle.soft();
+    lifecycle.spawn(
+        "inventory.relay",
+        relay::run(pool.clone(), schema, chassis.broker.clone(), chassis.clock.clone(), stop.clone()),
+    );
+    lifecycle.spawn(
+        "inventory.channel_changed",
+        consumer::run(
+            chassis.broker.clone(),
+            pool.clone(),
+            schema,
+            chassis.clock.clone(),
+            stop.clone(),
+            consumers::CHANNEL_CHANGED,
+            consumers::channel_changed,
+        ),
+    );
+    lifecycle.spawn(
+        "inventory.retention",
+        retention::run(pool.clone(), schema, chassis.clock.clone(), Retention::default(), stop.clone()),
+    );
+    let sweep = jobs::expire_holds(inventory.clone(), cfg.sweep_every(), stop.clone());
+    lifecycle.spawn("inventory.expire_holds", async move {
+        sweep.await;
+        Ok::<_, Infallible>(())
+    });
+
+    let server = InventoryServiceServer::new(InventoryGrpc(inventory)).max_decoding_message_size(chassis.max_message_bytes);
+    Ok(Mounted::new("inventory").service(server).pool(pool))
+}
+
+/// The use cases over a pool, with their executor running.
+pub fn use_cases(cfg: &Config, chassis: &Chassis, pool: PgPool, schema: Schema) -> Inventory {
+    let options = Options {
+        max_group: cfg.max_group,
+        queue: cfg.queue,
+        writers: cfg.writers,
+    };
+    let (executor_pool, clock) = (pool.clone(), chassis.clock.clone());
+    Inventory {
+        batcher: Batcher::spawn(&chassis.lifecycle, "inventory.executor", options, Job::route, move |jobs| {
+            run_group(executor_pool.clone(), schema, clock.clone(), jobs)
+        }),
+        pool,
+        schema,
+        clock: chassis.clock.clone(),
+        availability: Arc::new(AvailabilityCache::new(
+            Duration::from_millis(cfg.availability_max_age_ms),
+            cfg.availability_capacity,
+        )),
+    }
+}

@@ -1,0 +1,99 @@
+//! What was answered to a request, kept beside its key so that a repetition gets the same.
+//!
+//! A resolved hold never changes again, so its id is enough; only an extension must remember its own expiry.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use oneshelf_values::{HoldId, HoldState, HoldTerms, hold::Hold};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    group::Answer,
+    hold::StockHold,
+    stock_level::{Level, LevelKey},
+};
+
+#[derive(Serialize, Deserialize)]
+enum Stored {
+    Hold {
+        hold_id: uuid::Uuid,
+        /// Set where the answer was a live hold: what it said of its expiry.
+        live_until: Option<DateTime<Utc>>,
+    },
+    /// SKU, location, then sellable, damaged, quarantine, soft, hard, version, and the location's policy.
+    Levels(Vec<(String, String, [i64; 6], bool)>, DateTime<Utc>),
+}
+
+pub fn encode(answer: &Answer) -> Vec<u8> {
+    let stored = match answer {
+        Answer::Hold(hold) => Stored::Hold {
+            hold_id: hold.hold_id.into(),
+            live_until: hold.promise.resolved_at().is_none().then(|| hold.expires_at()).flatten(),
+        },
+        Answer::Levels(levels, at) => Stored::Levels(
+            levels
+                .iter()
+                .map(|(key, level)| {
+                    (
+                        key.sku.as_str().to_owned(),
+                        key.location.as_str().to_owned(),
+                        [
+                            level.sellable,
+                            level.damaged,
+                            level.quarantine,
+                            level.soft_held,
+                            level.hard_held,
+                            level.version,
+                        ],
+                        level.oversell_facts,
+                    )
+                })
+                .collect(),
+            *at,
+        ),
+    };
+    // Plain structs of text and numbers always have a JSON form.
+    serde_json::to_vec(&stored).unwrap_or_default()
+}
+
+/// `holds` has every hold that the group names.
+pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer, sqlx::Error> {
+    let unfit = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
+    match serde_json::from_slice(bytes).map_err(|error| unfit(error.into()))? {
+        Stored::Hold { hold_id, live_until } => {
+            let mut hold = holds
+                .get(&HoldId::from(hold_id))
+                .cloned()
+                .ok_or_else(|| unfit(format!("answer names the missing hold {hold_id}").into()))?;
+            if let Some(expires_at) = live_until {
+                let granted = hold.promise.granted().to_vec();
+                hold.promise = Hold::restore(HoldTerms::Soft { expires_at }, granted, HoldState::Held)
+                    .map_err(|error| unfit(error.into()))?;
+            }
+            Ok(Answer::Hold(hold))
+        }
+        Stored::Levels(rows, at) => rows
+            .into_iter()
+            .map(|(sku, location, counts, oversell_facts)| {
+                let [sellable, damaged, quarantine, soft_held, hard_held, version] = counts;
+                Ok((
+                    LevelKey {
+                        sku: super::parse("idempotency_keys", "response", &sku)?,
+                        location: super::parse("idempotency_keys", "response", &location)?,
+                    },
+                    Level {
+                        sellable,
+                        damaged,
+                        quarantine,
+                        soft_held,
+                        hard_held,
+                        oversell_facts,
+                        version,
+                    },
+                ))
+            })
+            .collect::<Result<_, _>>()
+            .map(|levels| Answer::Levels(levels, at)),
+    }
+}

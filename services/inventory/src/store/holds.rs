@@ -1,0 +1,387 @@
+//! Units promised to somebody.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use oneshelf_values::{
+    ChannelId, Hold, HoldId, HoldState, HoldTerms,
+    hold::{LineSplit, Standing},
+};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{Inconsistency, parse};
+use crate::domain::{
+    hold::{HoldLine, StockHold},
+    stock_level::LevelKey,
+};
+
+struct HoldRow {
+    hold_id: Uuid,
+    kind: String,
+    state: String,
+    channel_id: Option<String>,
+    reference: String,
+    fingerprint: Vec<u8>,
+    granted_until: Option<DateTime<Utc>>,
+    expires_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    resolved_at: Option<DateTime<Utc>>,
+}
+
+struct LineRow {
+    hold_id: Uuid,
+    sku: String,
+    location_id: String,
+    requested: i64,
+    held: i64,
+    committed: i64,
+    available: i64,
+}
+
+fn unfit(column: &'static str, hold_id: Uuid, value: &str) -> sqlx::Error {
+    Inconsistency {
+        table: "holds",
+        column,
+        key: hold_id.to_string(),
+        value: value.to_owned(),
+    }
+    .into()
+}
+
+fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error> {
+    let id = row.hold_id;
+    let terms = match (row.kind.as_str(), row.expires_at) {
+        ("soft", Some(expires_at)) => HoldTerms::Soft { expires_at },
+        ("hard", None) => HoldTerms::Hard,
+        _ => return Err(unfit("kind", id, &row.kind)),
+    };
+    let standing: Standing = row.state.parse().map_err(|_| unfit("state", id, &row.state))?;
+    let state = match (standing, row.resolved_at) {
+        (Standing::Held, None) => HoldState::Held,
+        (Standing::Committed, Some(at)) => HoldState::Committed {
+            at,
+            amounts: lines.iter().map(|line| line.committed).collect(),
+        },
+        (Standing::Released, Some(at)) => HoldState::Released { at },
+        (Standing::Expired, Some(at)) => HoldState::Expired { at },
+        _ => return Err(unfit("resolved_at", id, &row.state)),
+    };
+    let granted = lines.iter().map(|line| line.held).collect();
+    Ok(StockHold {
+        hold_id: HoldId::from(id),
+        promise: Hold::restore(terms, granted, state).map_err(|wrong| unfit("state", id, wrong.0))?,
+        lines: lines
+            .into_iter()
+            .map(|line| {
+                Ok(HoldLine {
+                    key: LevelKey {
+                        sku: parse("hold_lines", "sku", &line.sku)?,
+                        location: parse("hold_lines", "location_id", &line.location_id)?,
+                    },
+                    requested: line.requested,
+                    available: line.available,
+                })
+            })
+            .collect::<Result<_, sqlx::Error>>()?,
+        channel: row
+            .channel_id
+            .map(|channel| parse::<ChannelId>("holds", "channel_id", &channel))
+            .transpose()?,
+        reference: row.reference,
+        fingerprint: row
+            .fingerprint
+            .try_into()
+            .map_err(|_| unfit("fingerprint", id, "not 32 bytes"))?,
+        granted_until: row.granted_until,
+        created_at: row.created_at,
+    })
+}
+
+/// The lines of holds as rows: id, place, line, and where its units are.
+fn flatten<'a>(holds: impl IntoIterator<Item = &'a StockHold>, now: DateTime<Utc>) -> Vec<(Uuid, i32, &'a HoldLine, i64, LineSplit)> {
+    holds
+        .into_iter()
+        .flat_map(|hold| {
+            hold.lines.iter().enumerate().map(move |(place, line)| {
+                let granted = hold.promise.granted()[place];
+                (Uuid::from(hold.hold_id), place as i32, line, granted, hold.promise.split(place, now))
+            })
+        })
+        .collect()
+}
+
+/// Locks holds in id order, with their lines. Unknown ids are missing from the answer.
+pub async fn lock_holds(
+    conn: &mut PgConnection,
+    hold_ids: &[Uuid],
+) -> Result<HashMap<HoldId, StockHold>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        HoldRow,
+        r#"
+        SELECT hold_id
+             , kind
+             , state
+             , channel_id
+             , reference
+             , fingerprint
+             , granted_until
+             , expires_at
+             , created_at
+             , resolved_at
+          FROM inventory.holds
+         WHERE hold_id = ANY ($1)
+         ORDER BY hold_id
+           FOR UPDATE
+        "#,
+        hold_ids,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    attach_lines(conn, rows).await
+}
+
+/// Reads one hold as it stands.
+pub async fn find_hold(conn: &mut PgConnection, hold_id: HoldId) -> Result<Option<StockHold>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        HoldRow,
+        r#"
+        SELECT hold_id
+             , kind
+             , state
+             , channel_id
+             , reference
+             , fingerprint
+             , granted_until
+             , expires_at
+             , created_at
+             , resolved_at
+          FROM inventory.holds
+         WHERE hold_id = $1
+        "#,
+        Uuid::from(hold_id),
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(attach_lines(conn, rows).await?.remove(&hold_id))
+}
+
+async fn attach_lines(
+    conn: &mut PgConnection,
+    rows: Vec<HoldRow>,
+) -> Result<HashMap<HoldId, StockHold>, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.hold_id).collect();
+    let mut lines: HashMap<Uuid, Vec<LineRow>> = HashMap::with_capacity(ids.len());
+    let line_rows = sqlx::query_as!(
+        LineRow,
+        r#"
+        SELECT hold_id
+             , sku
+             , location_id
+             , requested
+             , held
+             , committed
+             , available
+          FROM inventory.hold_lines
+         WHERE hold_id = ANY ($1)
+         ORDER BY hold_id
+                , line_no
+        "#,
+        &ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    for row in line_rows {
+        lines.entry(row.hold_id).or_default().push(row);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let lines = lines.remove(&row.hold_id).unwrap_or_default();
+            hold_from(row, lines).map(|hold| (hold.hold_id, hold))
+        })
+        .collect()
+}
+
+/// Inserts granted holds with their lines. `versions` gives each line the version of its level in this group.
+pub async fn insert_holds(
+    conn: &mut PgConnection,
+    holds: &[StockHold],
+    version_of: impl Fn(&LevelKey) -> i64,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        INSERT INTO inventory.holds (
+            hold_id
+          , kind
+          , state
+          , channel_id
+          , reference
+          , fingerprint
+          , granted_until
+          , expires_at
+          , created_at
+        )
+        SELECT hold_id
+             , kind
+             , 'held'
+             , channel_id
+             , reference
+             , fingerprint
+             , expires_at
+             , expires_at
+             , created_at
+          FROM UNNEST(
+                   $1::UUID[]
+                 , $2::TEXT[]
+                 , $3::TEXT[]
+                 , $4::TEXT[]
+                 , $5::BYTEA[]
+                 , $6::TIMESTAMPTZ[]
+                 , $7::TIMESTAMPTZ[]
+               ) AS hold (hold_id, kind, channel_id, reference, fingerprint, expires_at, created_at)
+        "#,
+        &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
+        &holds.iter().map(|hold| hold.kind().as_str()).collect::<Vec<_>>() as &[&str],
+        &holds
+            .iter()
+            .map(|hold| hold.channel.as_ref().map(ChannelId::as_str))
+            .collect::<Vec<_>>() as &[Option<&str>],
+        &holds.iter().map(|hold| hold.reference.as_str()).collect::<Vec<_>>() as &[&str],
+        &holds.iter().map(|hold| &hold.fingerprint[..]).collect::<Vec<_>>() as &[&[u8]],
+        &holds.iter().map(|hold| hold.granted_until).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &holds.iter().map(|hold| hold.created_at).collect::<Vec<_>>(),
+    )
+    .execute(&mut *conn)
+    .await?;
+
+    let lines = flatten(holds, now);
+    sqlx::query!(
+        r#"
+        INSERT INTO inventory.hold_lines (
+            hold_id
+          , line_no
+          , sku
+          , location_id
+          , requested
+          , held
+          , available
+          , granted_version
+        )
+        SELECT *
+          FROM UNNEST(
+                   $1::UUID[]
+                 , $2::INT[]
+                 , $3::TEXT[]
+                 , $4::TEXT[]
+                 , $5::BIGINT[]
+                 , $6::BIGINT[]
+                 , $7::BIGINT[]
+                 , $8::BIGINT[]
+               )
+        "#,
+        &lines.iter().map(|line| line.0).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.1).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.2.key.sku.as_str()).collect::<Vec<_>>() as &[&str],
+        &lines.iter().map(|line| line.2.key.location.as_str()).collect::<Vec<_>>() as &[&str],
+        &lines.iter().map(|line| line.2.requested).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.3).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.2.available).collect::<Vec<_>>(),
+        &lines.iter().map(|line| version_of(&line.2.key)).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes the state of holds that this transaction locked and changed: resolved ones with their lines, extended ones
+/// with their new expiry.
+pub async fn update_holds(
+    conn: &mut PgConnection,
+    holds: &[StockHold],
+    version_of: impl Fn(&LevelKey) -> i64,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        UPDATE inventory.holds
+           SET state = changed.state
+             , expires_at = changed.expires_at
+             , resolved_at = changed.resolved_at
+          FROM UNNEST($1::UUID[], $2::TEXT[], $3::TIMESTAMPTZ[], $4::TIMESTAMPTZ[])
+               AS changed (hold_id, state, expires_at, resolved_at)
+         WHERE holds.hold_id = changed.hold_id
+        "#,
+        &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
+        &holds.iter().map(|hold| hold.promise.standing(hold.created_at).as_str()).collect::<Vec<_>>() as &[&str],
+        &holds.iter().map(|hold| hold.expires_at()).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &holds.iter().map(|hold| hold.promise.resolved_at()).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+    )
+    .execute(&mut *conn)
+    .await?;
+
+    let lines = flatten(holds.iter().filter(|hold| hold.promise.resolved_at().is_some()), now);
+    if lines.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"
+        UPDATE inventory.hold_lines
+           SET committed = changed.committed
+             , resolved_version = changed.resolved_version
+          FROM UNNEST($1::UUID[], $2::INT[], $3::BIGINT[], $4::BIGINT[])
+               AS changed (hold_id, line_no, committed, resolved_version)
+         WHERE hold_lines.hold_id = changed.hold_id
+           AND hold_lines.line_no = changed.line_no
+        "#,
+        &lines.iter().map(|line| line.0).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.1).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.4.committed).collect::<Vec<_>>(),
+        &lines.iter().map(|line| version_of(&line.2.key)).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ids of live soft holds that are past their time, oldest first.
+pub async fn list_expired_holds(
+    conn: &mut PgConnection,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT hold_id
+          FROM inventory.holds
+         WHERE state = 'held'
+           AND kind = 'soft'
+           AND expires_at <= $1
+         ORDER BY expires_at
+         LIMIT $2
+        "#,
+        now,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Which of these hold ids exist.
+pub async fn any_hold_exists(conn: &mut PgConnection, hold_ids: &[Uuid]) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        SELECT EXISTS (
+            SELECT 1
+              FROM inventory.holds
+             WHERE hold_id = ANY ($1)
+        ) AS "exists!"
+        "#,
+        hold_ids,
+    )
+    .fetch_one(conn)
+    .await
+}

@@ -1,0 +1,218 @@
+//! Current levels.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use oneshelf_values::{LocationId, Sku};
+use sqlx::{PgConnection, PgPool};
+
+use crate::domain::stock_level::{Level, LevelKey};
+
+/// A level as it was read, with the time of its last change.
+#[derive(Debug, Clone)]
+pub struct StoredLevel {
+    pub key: LevelKey,
+    pub level: Level,
+    pub updated_at: DateTime<Utc>,
+    /// Of `level.soft_held`, what is past its time and only waits for the sweeper.
+    pub expired: i64,
+}
+
+/// Locks the levels of `keys`, which must be sorted: every transaction locks in this order, so none waits in a circle.
+/// Levels that do not exist are missing from the answer.
+pub async fn lock_stock_levels(
+    conn: &mut PgConnection,
+    keys: &[LevelKey],
+) -> Result<HashMap<LevelKey, Level>, sqlx::Error> {
+    debug_assert!(keys.is_sorted(), "locks are taken in order");
+    let (skus, locations) = columns(keys);
+    let rows = sqlx::query!(
+        r#"
+        SELECT ordinality AS "ordinality!"
+             , sellable
+             , damaged
+             , quarantine
+             , soft_held
+             , hard_held
+             , oversell_facts
+             , version
+          FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
+          JOIN inventory.stock_levels USING (sku, location_id)
+         ORDER BY ordinality
+           FOR UPDATE OF stock_levels
+        "#,
+        &skus as &[&str],
+        &locations as &[&str],
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (
+                keys[row.ordinality as usize - 1].clone(),
+                Level {
+                    sellable: row.sellable,
+                    damaged: row.damaged,
+                    quarantine: row.quarantine,
+                    soft_held: row.soft_held,
+                    hard_held: row.hard_held,
+                    oversell_facts: row.oversell_facts,
+                    version: row.version,
+                },
+            )
+        })
+        .collect())
+}
+
+/// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped.
+pub async fn insert_empty_levels(
+    conn: &mut PgConnection,
+    keys: &[LevelKey],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let (skus, locations) = columns(keys);
+    sqlx::query!(
+        r#"
+        INSERT INTO inventory.stock_levels (sku, location_id, oversell_facts, updated_at)
+        SELECT sku
+             , location_id
+             , locations.oversell_facts
+             , $3
+          FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
+          JOIN inventory.locations USING (location_id)
+         ORDER BY ordinality
+            ON CONFLICT DO NOTHING
+        "#,
+        &skus as &[&str],
+        &locations as &[&str],
+        now,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes changed levels back. They were locked by this transaction.
+pub async fn update_stock_levels(
+    conn: &mut PgConnection,
+    levels: &[(LevelKey, Level)],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let column = |value: fn(&Level) -> i64| levels.iter().map(|(_, level)| value(level)).collect::<Vec<_>>();
+    let skus: Vec<&str> = levels.iter().map(|(key, _)| key.sku.as_str()).collect();
+    let locations: Vec<&str> = levels.iter().map(|(key, _)| key.location.as_str()).collect();
+    let updated = sqlx::query!(
+        r#"
+        UPDATE inventory.stock_levels
+           SET sellable = changed.sellable
+             , damaged = changed.damaged
+             , quarantine = changed.quarantine
+             , soft_held = changed.soft_held
+             , hard_held = changed.hard_held
+             , version = changed.version
+             , updated_at = $9
+          FROM UNNEST(
+                   $1::TEXT[]
+                 , $2::TEXT[]
+                 , $3::BIGINT[]
+                 , $4::BIGINT[]
+                 , $5::BIGINT[]
+                 , $6::BIGINT[]
+                 , $7::BIGINT[]
+                 , $8::BIGINT[]
+               ) AS changed (sku, location_id, sellable, damaged, quarantine, soft_held, hard_held, version)
+         WHERE stock_levels.sku = changed.sku
+           AND stock_levels.location_id = changed.location_id
+        "#,
+        &skus as &[&str],
+        &locations as &[&str],
+        &column(|level| level.sellable),
+        &column(|level| level.damaged),
+        &column(|level| level.quarantine),
+        &column(|level| level.soft_held),
+        &column(|level| level.hard_held),
+        &column(|level| level.version),
+        now,
+    )
+    .execute(conn)
+    .await?;
+    debug_assert_eq!(updated.rows_affected() as usize, levels.len());
+    Ok(())
+}
+
+fn columns(keys: &[LevelKey]) -> (Vec<&str>, Vec<&str>) {
+    keys.iter()
+        .map(|key| (key.sku.as_str(), key.location.as_str()))
+        .unzip()
+}
+
+/// Reads a page of levels in (SKU, location) order, after `after`.
+pub async fn list_stock_levels(
+    pool: &PgPool,
+    location: Option<&LocationId>,
+    sku: Option<&Sku>,
+    after: Option<(&str, &str)>,
+    limit: i64,
+    now: DateTime<Utc>,
+) -> Result<Vec<StoredLevel>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT sku
+             , location_id
+             , sellable
+             , damaged
+             , quarantine
+             , soft_held
+             , hard_held
+             , oversell_facts
+             , version
+             , updated_at
+             , CASE WHEN soft_held = 0 THEN 0 ELSE (
+                   SELECT COALESCE(SUM(hold_lines.held), 0)::BIGINT
+                     FROM inventory.holds
+                     JOIN inventory.hold_lines USING (hold_id)
+                    WHERE holds.state = 'held'
+                      AND holds.kind = 'soft'
+                      AND holds.expires_at <= $6
+                      AND hold_lines.sku = stock_levels.sku
+                      AND hold_lines.location_id = stock_levels.location_id
+               ) END AS "expired!"
+          FROM inventory.stock_levels
+         WHERE ($1::TEXT IS NULL OR location_id = $1)
+           AND ($2::TEXT IS NULL OR sku = $2)
+           AND (sku, location_id) > ($3, $4)
+         ORDER BY sku, location_id
+         LIMIT $5
+        "#,
+        location.map(LocationId::as_str),
+        sku.map(Sku::as_str),
+        after.map_or("", |(sku, _)| sku),
+        after.map_or("", |(_, location)| location),
+        limit,
+        now,
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(StoredLevel {
+                key: LevelKey {
+                    sku: super::parse("stock_levels", "sku", &row.sku)?,
+                    location: super::parse("stock_levels", "location_id", &row.location_id)?,
+                },
+                level: Level {
+                    sellable: row.sellable,
+                    damaged: row.damaged,
+                    quarantine: row.quarantine,
+                    soft_held: row.soft_held,
+                    hard_held: row.hard_held,
+                    oversell_facts: row.oversell_facts,
+                    version: row.version,
+                },
+                updated_at: row.updated_at,
+                expired: row.expired,
+            })
+        })
+        .collect()
+}

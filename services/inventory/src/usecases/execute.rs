@@ -1,0 +1,301 @@
+//! The write path of stock: commands run in groups.
+//!
+//! | round trip | when |
+//! |---|---|
+//! | begin | always |
+//! | answers of repeated requests | a command carries a request key |
+//! | lock holds, and read their lines (2) | a command names a hold |
+//! | make missing levels | goods are moved |
+//! | lock levels, sorted by (SKU, location) | always |
+//! | insert holds (2), update holds (2), update levels, append ledger, append outbox, store answers | if there are any |
+//! | commit | always |
+//!
+//! So a group of one and a group of 512 cost the same number of round trips, and a hot SKU costs one row lock and one
+//! fsync per group. Row locks in PostgreSQL are the truth: any number of executors in any number of processes may run.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use oneshelf_kit::{
+    batch,
+    idempotency::{self, GroupClaim, Key},
+    outbox, pg,
+    schema::Schema,
+};
+use oneshelf_values::{Clock, HoldId};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::{Error, Inventory};
+use crate::{
+    domain::{
+        Refusal,
+        group::{Answer, Command, Shelf},
+        hold::StockHold,
+        stock_level::LevelKey,
+    },
+    events, store,
+};
+
+/// A command and what identifies its request.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// `None` where the command itself is safe to repeat: a hold by its id, an expiry by its nature.
+    key: Option<Key>,
+    command: Command,
+}
+
+impl Job {
+    pub fn keyed(key: Key, command: Command) -> Self {
+        Self { key: Some(key), command }
+    }
+
+    pub fn unkeyed(command: Command) -> Self {
+        Self { key: None, command }
+    }
+
+    fn hold_fingerprint(&self) -> Option<[u8; 32]> {
+        match &self.command {
+            Command::Hold(hold) => Some(hold.fingerprint),
+            _ => None,
+        }
+    }
+
+    /// Writers are chosen by SKU, so that commands on one hot SKU meet in one group.
+    pub fn route(&self) -> u64 {
+        let sku = match &self.command {
+            Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
+            Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
+            Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => None,
+        };
+        let mut hasher = DefaultHasher::new();
+        sku.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// What became of one command: refusals are answers, so one cannot fail its neighbours.
+pub type Outcome = Result<Answer, Refusal>;
+
+impl Inventory {
+    /// Runs one command through the executor.
+    pub(super) async fn submit(&self, job: Job) -> Result<Answer, Error> {
+        match self.batcher.submit(job).await {
+            Ok(outcome) => outcome.map_err(Error::Refused),
+            Err(batch::Submit::Overloaded) => Err(Error::Overloaded),
+            Err(batch::Submit::Stopping) => Err(Error::Stopping),
+            Err(batch::Submit::Unavailable) => Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
+            Err(batch::Submit::Failed(error)) => Err(error),
+            Err(batch::Submit::Broken) => Err(Error::Unexpected("the executor gave no answer")),
+        }
+    }
+
+    /// Runs a mutation: stock holds that only wait for the sweeper are recorded first when units are short.
+    pub async fn execute(&self, job: Job) -> Result<Answer, Error> {
+        let outcome = self.submit(job.clone()).await;
+        let short = matches!(&outcome, Err(Error::Refused(Refusal::InsufficientStock { .. })));
+        if short && self.expire_holds().await? > 0 {
+            return self.submit(job).await;
+        }
+        outcome
+    }
+}
+
+/// The executor's work on one group; answers in the order of `jobs`.
+pub fn run_group(
+    pool: PgPool,
+    schema: Schema,
+    clock: Clock,
+    jobs: Arc<[Job]>,
+) -> BoxFuture<'static, Result<Vec<Outcome>, Error>> {
+    Box::pin(async move {
+        pg::in_tx(&pool, move |conn| {
+            let (jobs, clock) = (jobs.clone(), clock.clone());
+            Box::pin(async move { apply_group(conn, schema, &jobs, &clock).await })
+        })
+        .await
+    })
+}
+
+async fn apply_group(
+    conn: &mut PgConnection,
+    schema: Schema,
+    jobs: &[Job],
+    clock: &Clock,
+) -> Result<Vec<Outcome>, Error> {
+    let now = clock.now();
+    let claims = claim(conn, schema, jobs).await?;
+
+    let hold_ids: BTreeSet<Uuid> = jobs.iter().filter_map(|job| hold_id(&job.command)).map(Uuid::from).collect();
+    let holds = if hold_ids.is_empty() {
+        HashMap::new()
+    } else {
+        store::holds::lock_holds(conn, &hold_ids.into_iter().collect::<Vec<_>>()).await?
+    };
+
+    let mut keys = BTreeSet::new();
+    let mut moved = BTreeSet::new();
+    for job in jobs {
+        match &job.command {
+            Command::Hold(hold) => keys.extend(hold.lines.iter().map(|(key, _)| key.clone())),
+            Command::Move(command) => moved.extend(command.lines.iter().map(|line| line.key.clone())),
+            Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => {}
+        }
+    }
+    keys.extend(holds.values().flat_map(|hold| hold.lines.iter().map(|line| line.key.clone())));
+    if !moved.is_empty() {
+        let moved: Vec<LevelKey> = moved.into_iter().collect();
+        store::stock_levels::insert_empty_levels(conn, &moved, now).await?;
+        keys.extend(moved);
+    }
+    let keys: Vec<LevelKey> = keys.into_iter().collect();
+    let levels = store::stock_levels::lock_stock_levels(conn, &keys).await?;
+
+    let known = holds.clone();
+    let mut shelf = Shelf::new(levels, holds);
+    let mut outcomes: Vec<Outcome> = Vec::with_capacity(jobs.len());
+    let mut first_with: HashMap<HoldId, usize> = HashMap::new();
+    for (place, (job, claim)) in jobs.iter().zip(&claims).enumerate() {
+        let outcome = match (claim, &job.command) {
+            (Some(GroupClaim::Answered(answer)), _) => Ok(store::answers::decode(answer, &known)?),
+            (Some(GroupClaim::Reused), _) => Err(Refusal::RequestIdReused),
+            (Some(GroupClaim::Twin(first)), _) => outcomes[*first].clone(),
+            (_, Command::Hold(hold)) => {
+                let before = known
+                    .get(&hold.hold_id)
+                    .map(|granted| (granted.fingerprint, Ok(Answer::Hold(granted.as_granted()))))
+                    .or_else(|| {
+                        let first = *first_with.get(&hold.hold_id)?;
+                        Some((jobs[first].hold_fingerprint()?, outcomes[first].clone()))
+                    });
+                match before {
+                    Some((fingerprint, answer)) if fingerprint == hold.fingerprint => answer,
+                    Some(_) => Err(Refusal::RequestIdReused),
+                    None => {
+                        first_with.insert(hold.hold_id, place);
+                        shelf.apply(&job.command, now)
+                    }
+                }
+            }
+            (_, command) => shelf.apply(command, now),
+        };
+        outcomes.push(outcome);
+    }
+    refuse_only_for_good(conn, schema, jobs, &outcomes, &known).await?;
+    save(conn, schema, shelf, clock, now).await?;
+
+    let answers: Vec<(&Key, Vec<u8>)> = jobs
+        .iter()
+        .zip(&claims)
+        .zip(&outcomes)
+        .filter_map(|((job, claim), outcome)| match (&job.key, claim, outcome) {
+            (Some(key), Some(GroupClaim::New), Ok(answer)) => Some((key, store::answers::encode(answer))),
+            _ => None,
+        })
+        .collect();
+    idempotency::store_all(conn, schema, &answers, now).await?;
+    Ok(outcomes)
+}
+
+/// What is known about each job's request; `None` for jobs without a key. Twins point at jobs.
+async fn claim(
+    conn: &mut PgConnection,
+    schema: Schema,
+    jobs: &[Job],
+) -> Result<Vec<Option<GroupClaim>>, sqlx::Error> {
+    let (places, keys): (Vec<usize>, Vec<Key>) = jobs
+        .iter()
+        .enumerate()
+        .filter_map(|(place, job)| Some((place, job.key.clone()?)))
+        .unzip();
+    let mut claims = vec![None; jobs.len()];
+    if keys.is_empty() {
+        return Ok(claims);
+    }
+    for (index, claim) in idempotency::claim_all(conn, schema, &keys).await?.into_iter().enumerate() {
+        claims[places[index]] = Some(match claim {
+            GroupClaim::Twin(first) => GroupClaim::Twin(places[first]),
+            other => other,
+        });
+    }
+    Ok(claims)
+}
+
+/// A request may be refused only if it did not succeed before. A twin in another process can have committed between our
+/// look and our locks, and then have taken the very units that we found missing: look once more, now under the locks,
+/// and run the group again if so.
+async fn refuse_only_for_good(
+    conn: &mut PgConnection,
+    schema: Schema,
+    jobs: &[Job],
+    outcomes: &[Outcome],
+    known: &HashMap<HoldId, StockHold>,
+) -> Result<(), Error> {
+    let refused = || {
+        jobs.iter()
+            .zip(outcomes)
+            .filter(|(_, outcome)| outcome.is_err())
+            .map(|(job, _)| job)
+    };
+    let keys: Vec<Key> = refused().filter_map(|job| job.key.clone()).collect();
+    let hold_ids: Vec<Uuid> = refused()
+        .filter(|job| job.hold_fingerprint().is_some())
+        .filter_map(|job| hold_id(&job.command))
+        .filter(|id| !known.contains_key(id))
+        .map(Uuid::from)
+        .collect();
+    let answered = !keys.is_empty()
+        && idempotency::claim_all(conn, schema, &keys)
+            .await?
+            .iter()
+            .any(|claim| matches!(claim, GroupClaim::Answered(_)));
+    if answered || (!hold_ids.is_empty() && store::holds::any_hold_exists(conn, &hold_ids).await?) {
+        return Err(Error::Conflict);
+    }
+    Ok(())
+}
+
+/// Writes what the group changed, each table with one statement.
+async fn save(
+    conn: &mut PgConnection,
+    schema: Schema,
+    shelf: Shelf,
+    clock: &Clock,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let changes = shelf.finish();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let versions: HashMap<&LevelKey, i64> = changes.levels.iter().map(|(key, level)| (key, level.version)).collect();
+    // A line that was granted nothing did not touch its level.
+    let version_of = |key: &LevelKey| versions.get(key).copied().unwrap_or(0);
+    if !changes.granted.is_empty() {
+        store::holds::insert_holds(conn, &changes.granted, version_of, now).await?;
+    }
+    if !changes.changed.is_empty() {
+        store::holds::update_holds(conn, &changes.changed, version_of, now).await?;
+    }
+    if !changes.levels.is_empty() {
+        store::stock_levels::update_stock_levels(conn, &changes.levels, now).await?;
+    }
+    if !changes.movements.is_empty() {
+        store::ledger::append_movements(conn, &changes.movements, now).await?;
+    }
+    outbox::append(conn, schema, &events::publish(&changes.events, clock, now), now).await
+}
+
+/// The hold that a command names.
+fn hold_id(command: &Command) -> Option<HoldId> {
+    match command {
+        Command::Hold(hold) => Some(hold.hold_id),
+        Command::Commit(commit) => Some(commit.hold_id),
+        Command::Release { hold_id } | Command::Extend { hold_id, .. } | Command::Expire { hold_id } => Some(*hold_id),
+        Command::Move(_) => None,
+    }
+}

@@ -1,0 +1,24 @@
+//! Promises units to somebody.
+
+use oneshelf_kit::auth::Caller;
+
+use super::{Error, Inventory, execute::Job};
+use crate::domain::{
+    group::{Answer, Command, HoldStock},
+    hold::StockHold,
+};
+
+impl Inventory {
+    /// Grants the hold or says which lines are short. The hold's id is the request's: repeating it repeats the answer.
+    pub async fn hold_stock(&self, caller: &Caller, hold: HoldStock) -> Result<StockHold, Error> {
+        super::check_channel(caller, hold.channel.as_ref())?;
+        self.execute(Job::unkeyed(Command::Hold(hold))).await.and_then(hold_of)
+    }
+}
+
+pub(super) fn hold_of(answer: Answer) -> Result<StockHold, Error> {
+    match answer {
+        Answer::Hold(hold) => Ok(hold),
+        Answer::Levels(..) => Err(Error::Unexpected("levels answered to a hold's command")),
+    }
+}

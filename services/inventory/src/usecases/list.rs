@@ -1,0 +1,68 @@
+//! Reads of records: locations, holds, levels, the ledger.
+
+use chrono::{DateTime, Utc};
+use oneshelf_kit::auth::Caller;
+use oneshelf_values::{HoldId, LocationId, Sku};
+
+use super::{Error, Inventory};
+use crate::{
+    domain::{Refusal, hold::StockHold, location::Location},
+    store::{
+        self,
+        ledger::{StockAsOf, StoredMovement},
+        stock_levels::StoredLevel,
+    },
+};
+
+impl Inventory {
+    pub async fn get_location(&self, location_id: LocationId) -> Result<Location, Error> {
+        let mut conn = self.pool.acquire().await?;
+        store::locations::find_location(&mut conn, &location_id)
+            .await?
+            .ok_or_else(|| Refusal::LocationNotFound { location: location_id }.into())
+    }
+
+    pub async fn list_locations(&self, after: &str, limit: i64) -> Result<Vec<Location>, Error> {
+        Ok(store::locations::list_locations(&self.pool, after, limit).await?)
+    }
+
+    /// Reads a hold with its standing at this moment. A key bound to a channel sees only that channel's holds.
+    pub async fn get_hold(&self, caller: &Caller, hold_id: HoldId) -> Result<StockHold, Error> {
+        let mut conn = self.pool.acquire().await?;
+        store::holds::find_hold(&mut conn, hold_id)
+            .await?
+            .filter(|hold| super::check_channel(caller, hold.channel.as_ref()).is_ok())
+            .ok_or_else(|| Refusal::HoldNotFound { hold_id }.into())
+    }
+
+    pub async fn list_stock_levels(
+        &self,
+        location: Option<&LocationId>,
+        sku: Option<&Sku>,
+        after: Option<(&str, &str)>,
+        limit: i64,
+    ) -> Result<Vec<StoredLevel>, Error> {
+        let now = self.clock.now();
+        Ok(store::stock_levels::list_stock_levels(&self.pool, location, sku, after, limit, now).await?)
+    }
+
+    pub async fn list_movements(
+        &self,
+        sku: &Sku,
+        location: Option<&LocationId>,
+        before: Option<(DateTime<Utc>, i64)>,
+        limit: i64,
+    ) -> Result<Vec<StoredMovement>, Error> {
+        Ok(store::ledger::list_movements(&self.pool, sku, location, before, limit).await?)
+    }
+
+    pub async fn get_stock_as_of(
+        &self,
+        skus: &[Sku],
+        location: &LocationId,
+        as_of: DateTime<Utc>,
+    ) -> Result<Vec<StockAsOf>, Error> {
+        self.get_location(location.clone()).await?;
+        Ok(store::ledger::sum_as_of(&self.pool, skus, location, as_of).await?)
+    }
+}

@@ -1,0 +1,84 @@
+//! One file per verb. Every stock change goes through [`execute`], in groups; reads go their own short way.
+
+pub mod create_location;
+pub mod execute;
+pub mod expire_holds;
+pub mod get_availability;
+pub mod hold_stock;
+pub mod list;
+pub mod move_stock;
+pub mod resolve_hold;
+pub mod take_channels;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use oneshelf_kit::{auth::{Caller, Denied}, batch::Batcher, pg, schema::Schema};
+use oneshelf_values::{ChannelId, Clock};
+use sqlx::PgPool;
+
+use crate::domain::Refusal;
+
+/// The use cases of the service, over its pool and its executor.
+#[derive(Clone)]
+pub struct Inventory {
+    pub(crate) pool: PgPool,
+    pub(crate) schema: Schema,
+    pub(crate) clock: Clock,
+    pub(crate) batcher: Batcher<execute::Job, execute::Outcome, Error>,
+    pub(crate) availability: Arc<get_availability::AvailabilityCache>,
+}
+
+/// Why a use case did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("refused")]
+    Refused(#[from] Refusal),
+    #[error("not allowed")]
+    Denied(#[from] Denied),
+    #[error("the caller is bound to another channel than {0}")]
+    OutOfScope(ChannelId),
+    #[error("the executor is full")]
+    Overloaded,
+    #[error("a twin of this request is at work")]
+    Conflict,
+    #[error("the database is away")]
+    Unavailable(#[source] sqlx::Error),
+    #[error("the database answered something unexpected")]
+    Internal(#[source] sqlx::Error),
+    #[error("the process is stopping")]
+    Stopping,
+    #[error("{0}")]
+    Unexpected(&'static str),
+}
+
+impl Inventory {
+    /// When a change took effect: now, unless the caller may say otherwise.
+    fn effective_at(&self, caller: &Caller, asked: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, Error> {
+        match asked {
+            None => Ok(self.clock.now()),
+            Some(at) => {
+                caller.require("inventory:Backdate")?;
+                Ok(at)
+            }
+        }
+    }
+}
+
+/// A key bound to a channel may act for that channel only.
+fn check_channel(caller: &Caller, channel: Option<&ChannelId>) -> Result<(), Error> {
+    match (caller.channel(), channel) {
+        (Some(bound), Some(channel)) if bound != channel => Err(Error::OutOfScope(channel.clone())),
+        (Some(bound), None) => Err(Error::OutOfScope(bound.clone())),
+        _ => Ok(()),
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match pg::kind(&error) {
+            pg::DbErrorKind::Retryable | pg::DbErrorKind::Unavailable => Self::Unavailable(error),
+            pg::DbErrorKind::Constraint(_) | pg::DbErrorKind::Other => Self::Internal(error),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The invariants of design section 7 that these tables can show, checked set-based over whole tables.
+
+use oneshelf_kit::verify::Check;
+use sqlx::PgPool;
+
+/// Runs every check of this service.
+pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
+    Ok(vec![
+        levels_equal_ledger(pool).await?,
+        buckets_not_negative(pool).await?,
+        never_promised_more_than_there_is(pool).await?,
+        promises_equal_open_holds(pool).await?,
+        holds_resolve_once(pool).await?,
+    ])
+}
+
+async fn levels_equal_ledger(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH flows AS (
+            SELECT sku
+                 , location_id
+                 , SUM(delta) FILTER (WHERE bucket = 'sellable') AS sellable
+                 , SUM(delta) FILTER (WHERE bucket = 'damaged') AS damaged
+                 , SUM(delta) FILTER (WHERE bucket = 'quarantine') AS quarantine
+              FROM (
+                       SELECT sku
+                            , target_location_id AS location_id
+                            , target AS bucket
+                            , quantity AS delta
+                         FROM inventory.ledger_entries
+                        WHERE target_location_id IS NOT NULL
+                        UNION ALL
+                       SELECT sku
+                            , source_location_id
+                            , source
+                            , - quantity
+                         FROM inventory.ledger_entries
+                        WHERE source_location_id IS NOT NULL
+                   ) AS postings
+             GROUP BY sku
+                    , location_id
+        )
+           , compared AS (
+            SELECT COALESCE(levels.sku, flows.sku) || ' at ' || COALESCE(levels.location_id, flows.location_id) AS name
+                 , COALESCE(levels.sellable, 0) = COALESCE(flows.sellable, 0)
+               AND COALESCE(levels.damaged, 0) = COALESCE(flows.damaged, 0)
+               AND COALESCE(levels.quarantine, 0) = COALESCE(flows.quarantine, 0) AS holds
+              FROM inventory.stock_levels AS levels
+              FULL JOIN flows USING (sku, location_id)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM compared
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q1",
+        what: "on hand per bucket equals the sum of the ledger, per (SKU, location)",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn buckets_not_negative(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH judged AS (
+            SELECT sku || ' at ' || location_id AS name
+                 , (sellable >= 0 OR locations.oversell_facts) AND damaged >= 0 AND quarantine >= 0 AS holds
+              FROM inventory.stock_levels
+              JOIN inventory.locations USING (location_id)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q2",
+        what: "no bucket is below zero but where the location lets a till's fact do so",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// At every committed version of a level: what was promised at that version was there. Versions order ledger and holds of
+/// a (SKU, location) in one line, so the sums run over every prefix of its history and not only over its end.
+async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH steps AS (
+            SELECT sku
+                 , target_location_id AS location_id
+                 , level_version AS version
+                 , quantity AS sellable
+                 , 0::BIGINT AS promised
+                 , FALSE AS grants
+              FROM inventory.ledger_entries
+             WHERE target = 'sellable'
+             UNION ALL
+            SELECT sku
+                 , source_location_id
+                 , level_version
+                 , - quantity
+                 , 0
+                 , FALSE
+              FROM inventory.ledger_entries
+             WHERE source = 'sellable'
+             UNION ALL
+            SELECT sku
+                 , location_id
+                 , granted_version
+                 , 0
+                 , held
+                 , TRUE
+              FROM inventory.hold_lines
+             WHERE held > 0
+             UNION ALL
+            SELECT sku
+                 , location_id
+                 , resolved_version
+                 , 0
+                 , - held
+                 , FALSE
+              FROM inventory.hold_lines
+             WHERE held > 0
+               AND resolved_version IS NOT NULL
+        )
+           , versions AS (
+            SELECT sku
+                 , location_id
+                 , version
+                 , SUM(sellable) AS sellable
+                 , SUM(promised) AS promised
+                 , BOOL_OR(grants) AS grants
+              FROM steps
+             GROUP BY sku
+                    , location_id
+                    , version
+        )
+           , running AS (
+            SELECT sku || ' at ' || location_id || ' version ' || version AS name
+                 , grants
+                 , SUM(sellable) OVER level AS sellable
+                 , SUM(promised) OVER level AS promised
+              FROM versions
+            WINDOW level AS (PARTITION BY sku, location_id ORDER BY version)
+        )
+           , judged AS (
+            SELECT name
+                 , NOT grants OR promised <= sellable AS holds
+              FROM running
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q3",
+        what: "whenever a hold was granted, soft + hard were at most what was sellable: at every version of every level",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn promises_equal_open_holds(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH open AS (
+            SELECT hold_lines.sku
+                 , hold_lines.location_id
+                 , SUM(held) FILTER (WHERE holds.kind = 'soft') AS soft
+                 , SUM(held) FILTER (WHERE holds.kind = 'hard') AS hard
+              FROM inventory.holds
+              JOIN inventory.hold_lines USING (hold_id)
+             WHERE holds.state = 'held'
+             GROUP BY hold_lines.sku
+                    , hold_lines.location_id
+        )
+           , judged AS (
+            SELECT COALESCE(levels.sku, open.sku) || ' at ' || COALESCE(levels.location_id, open.location_id) AS name
+                 , COALESCE(levels.soft_held, 0) = COALESCE(open.soft, 0)
+               AND COALESCE(levels.hard_held, 0) = COALESCE(open.hard, 0) AS holds
+              FROM inventory.stock_levels AS levels
+              FULL JOIN open USING (sku, location_id)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q3",
+        what: "a level's promised units equal its open holds",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn holds_resolve_once(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH taken AS (
+            SELECT movement_id AS hold_id
+                 , SUM(quantity) AS quantity
+              FROM inventory.ledger_entries
+             WHERE source = 'sellable'
+               AND target = 'customer'
+             GROUP BY movement_id
+        )
+           , lines AS (
+            SELECT hold_id
+                 , SUM(held) AS held
+                 , SUM(committed) AS committed
+                 , COUNT(*) FILTER (WHERE held > 0 AND resolved_version IS NULL) AS open
+              FROM inventory.hold_lines
+             GROUP BY hold_id
+        )
+           , judged AS (
+            SELECT holds.hold_id::TEXT AS name
+                 , lines.held > 0
+               AND CASE holds.state
+                       WHEN 'held' THEN lines.committed = 0 AND taken.quantity IS NULL
+                       WHEN 'committed' THEN lines.committed > 0
+                            AND lines.committed = taken.quantity
+                            AND lines.open = 0
+                       ELSE lines.committed = 0 AND taken.quantity IS NULL AND lines.open = 0
+                   END AS holds
+              FROM inventory.holds
+              JOIN lines USING (hold_id)
+              LEFT JOIN taken USING (hold_id)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q6",
+        what: "a hold resolves once: what it committed is what the ledger took, and only a committed hold took anything",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
