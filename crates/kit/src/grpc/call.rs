@@ -1,0 +1,179 @@
+//! The road of a call from the wire to the handler and back, the same for every method.
+//!
+//! 1. the method is found by its path; an unknown one is UNIMPLEMENTED
+//! 2. a span is opened, child of the caller's trace
+//! 3. a place among the calls in progress is taken, or RESOURCE_EXHAUSTED at once: shedding early is what keeps a
+//!    server quick under more load than it can carry
+//! 4. the key is checked, then its scope for this verb
+//! 5. the handler runs under the deadline; a panic is INTERNAL and stays in this call
+//! 6. the outcome is measured
+//!
+//! One service instead of a layer each: the whole road is one future, boxed once, and reads as one paragraph.
+
+use std::{
+    convert::Infallible,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status, body::Body, service::Routes};
+use tower::Service;
+use tracing::{Instrument as _, Span, field};
+
+use super::{
+    deadline::Deadline,
+    methods::{Method, Methods, Observed},
+    stream::{Bounds, StreamBody, code_of},
+};
+use crate::{
+    auth::{Authenticator, scope_missing},
+    status::{self, INTERNAL_TEXT, RETRY_DELAY},
+    telemetry,
+};
+
+pub(super) struct Calls {
+    pub(super) methods: Methods,
+    pub(super) auth: Authenticator,
+    pub(super) unary: Arc<Semaphore>,
+    pub(super) streams: Arc<Semaphore>,
+    pub(super) default_deadline: Duration,
+    pub(super) max_deadline: Duration,
+    pub(super) soft: CancellationToken,
+    /// From the soft stop until streams on which the client still sends are ended.
+    pub(super) stream_grace: Duration,
+}
+
+impl Calls {
+    async fn answer(self: Arc<Self>, routes: Routes, request: Request<Body>, arrived: Instant) -> Response<Body> {
+        let Some(method) = self.methods.get(request.uri().path()).cloned() else {
+            return Status::unimplemented("no such method here").into_http();
+        };
+        // ERROR, so that no log level cuts the trace apart.
+        let span = tracing::error_span!("rpc", method = &*method.path, caller = field::Empty);
+        if let Some(parent) = request.headers().get("traceparent").and_then(|text| text.to_str().ok()) {
+            telemetry::set_parent(&span, parent);
+        }
+        let mut observed = Observed::start(method.clone(), arrived);
+        let handled = self.handle(&method, routes, request, arrived).instrument(span.clone()).await;
+        match handled {
+            Ok((response, call)) if method.is_streaming() && code_of(response.headers()) == Code::Ok => {
+                let bounds = Bounds {
+                    deadline: call.deadline,
+                    soft: self.soft.clone(),
+                    grace: if method.client_streaming { self.stream_grace } else { Duration::ZERO },
+                };
+                response.map(|body| Body::new(StreamBody::new(body, bounds, observed, span, call.permit)))
+            }
+            Ok((response, _)) => {
+                observed.finish(code_of(response.headers()));
+                response
+            }
+            Err(status) => {
+                observed.finish(status.code());
+                status.into_http()
+            }
+        }
+    }
+
+    async fn handle(
+        &self,
+        method: &Method,
+        routes: Routes,
+        mut request: Request<Body>,
+        arrived: Instant,
+    ) -> Result<(Response<Body>, Call), Status> {
+        let permit = self.admit(method)?;
+        let deadline = self.deadline(method, request.headers(), arrived);
+        let answered = async {
+            if let Some(permission) = &method.permission {
+                let caller = self.auth.authenticate(request.headers().get(AUTHORIZATION)).await?;
+                Span::current().record("caller", caller.key_id());
+                if !caller.allows(permission) {
+                    return Err(scope_missing(permission));
+                }
+                request.extensions_mut().insert(caller);
+            }
+            if let Some(deadline) = deadline {
+                request.extensions_mut().insert(deadline);
+            }
+            run(routes, request).await
+        };
+        let response = match deadline {
+            None => answered.await?,
+            Some(deadline) => tokio::time::timeout_at(deadline.0.into(), deadline.scope(answered))
+                .await
+                .unwrap_or_else(|_| Err(Status::deadline_exceeded("the deadline passed")))?,
+        };
+        Ok((response, Call { deadline, permit }))
+    }
+
+    /// Probes are never shed: a busy server is not a dead one.
+    fn admit(&self, method: &Method) -> Result<Option<OwnedSemaphorePermit>, Status> {
+        if method.permission.is_none() {
+            return Ok(None);
+        }
+        let (limit, subject) =
+            if method.is_streaming() { (&self.streams, "open streams") } else { (&self.unary, "calls in progress") };
+        Arc::clone(limit)
+            .try_acquire_owned()
+            .map(Some)
+            .map_err(|_| status::exhausted("OVERLOADED", subject, "the server is at its limit", RETRY_DELAY))
+    }
+
+    /// Streams are long by nature: only a deadline that the caller set itself ends them.
+    fn deadline(&self, method: &Method, headers: &HeaderMap, arrived: Instant) -> Option<Deadline> {
+        let requested = Deadline::requested(headers, arrived, self.max_deadline);
+        if method.is_streaming() {
+            return requested;
+        }
+        Some(requested.unwrap_or(Deadline(arrived + self.default_deadline)))
+    }
+}
+
+/// What a call keeps for as long as its answer is being sent.
+struct Call {
+    deadline: Option<Deadline>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+async fn run(mut routes: Routes, request: Request<Body>) -> Result<Response<Body>, Status> {
+    // The request is gone after a panic and what handlers share (pools, locks, queues) survives one.
+    let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
+    match answered.await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(never)) => match never {},
+        // The panic hook has logged it.
+        Err(_) => Err(Status::internal(INTERNAL_TEXT)),
+    }
+}
+
+/// [`Calls`] before the handlers, as the service that connections talk to.
+#[derive(Clone)]
+pub(super) struct CallService {
+    pub(super) calls: Arc<Calls>,
+    pub(super) routes: Routes,
+}
+
+impl Service<Request<Body>> for CallService {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // Here and not in the future: tonic's own timer must not start before ours.
+        let arrived = Instant::now();
+        let calls = Arc::clone(&self.calls);
+        let routes = self.routes.clone();
+        Box::pin(async move { Ok(calls.answer(routes, request, arrived).await) })
+    }
+}
