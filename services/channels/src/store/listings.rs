@@ -1,0 +1,297 @@
+//! Listings: computed from facts in one statement, read in the order of their changes or of their SKUs.
+
+use chrono::{DateTime, Utc};
+use oneshelf_values::{ChannelId, Currency, UnitPrice};
+use sqlx::PgConnection;
+
+use super::{facts::Touched, parse};
+use crate::domain::listing::Listing;
+
+/// A listing and its place in the channel's order of changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequencedListing {
+    pub seq: i64,
+    pub listing: Listing,
+}
+
+struct Row {
+    sku: String,
+    version: i64,
+    seq: i64,
+    available: i64,
+    unit_price_micros: Option<i64>,
+    source_at: DateTime<Utc>,
+    acked_version: i64,
+}
+
+impl Row {
+    fn into_listing(self, currency: Currency) -> Result<SequencedListing, sqlx::Error> {
+        Ok(SequencedListing {
+            seq: self.seq,
+            listing: Listing {
+                sku: parse("listings", "sku", &self.sku, &self.sku)?,
+                version: self.version,
+                available: self.available,
+                unit_price: self.unit_price_micros.map(|micros| UnitPrice::new(micros, currency)),
+                source_at: self.source_at,
+                acknowledged_version: self.acked_version,
+            },
+        })
+    }
+}
+
+/// A channel in which listings changed, and its newest sequence number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advanced {
+    pub channel_id: String,
+    pub last_seq: i64,
+}
+
+/// What to compute anew.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope<'a> {
+    /// These listings, each at most once; a listing is made where there is none.
+    Touched(&'a [Touched]),
+    /// Everything a channel could show: all SKUs at its locations, all it has prices for, all it ever showed.
+    Channel(&'a ChannelId, DateTime<Utc>),
+}
+
+/// Computes listings from the facts as they are at `now`, and answers the channels in which one really changed.
+///
+/// The channels must be locked ([`super::channels::lock_channels`]) in an earlier statement: this one's snapshot must
+/// be younger than the lock, or it would overlook what the former holder committed.
+///
+/// One statement. `wanted` is what each listing should say; rows that differ take the next version and the channel's
+/// next sequence numbers, in SKU order; rows of which only the next price change differs are rescheduled, which
+/// nobody outside can see. The rule of the price: of the windows that count now, the one that starts last decides; of
+/// two that start together, the one of the newer book.
+pub async fn recompute_listings(
+    conn: &mut PgConnection,
+    scope: Scope<'_>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Advanced>, sqlx::Error> {
+    let (touched, whole, whole_source_at) = match scope {
+        Scope::Touched(touched) => (touched, None, now),
+        Scope::Channel(channel_id, source_at) => (&[][..], Some(channel_id.as_str()), source_at),
+    };
+    let channels: Vec<&str> = touched.iter().map(|t| t.channel_id.as_str()).collect();
+    let skus: Vec<&str> = touched.iter().map(|t| t.sku.as_str()).collect();
+    let source_at: Vec<_> = touched.iter().map(|t| t.source_at).collect();
+    sqlx::query_as!(
+        Advanced,
+        r"
+        WITH scope AS (
+            SELECT channel_id
+                 , sku
+                 , source_at
+            FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TIMESTAMPTZ[]) AS touched (channel_id, sku, source_at)
+            UNION ALL
+            SELECT $4::TEXT
+                 , sku
+                 , $5::TIMESTAMPTZ
+            FROM (
+                SELECT s.sku
+                FROM channels.channel_locations l
+                JOIN channels.stock_facts s USING (location_id)
+                WHERE l.channel_id = $4
+                UNION
+                SELECT sku
+                FROM channels.price_facts
+                WHERE channel_id = $4
+                UNION
+                SELECT sku
+                FROM channels.listings
+                WHERE channel_id = $4
+            ) AS everything
+        )
+        , wanted AS MATERIALIZED (
+            SELECT scope.channel_id
+                 , scope.sku
+                 , scope.source_at
+                 , stock.available
+                 , price.unit_price_micros
+                 , next_price.at AS next_price_at
+                 , shown.sku IS NULL
+                   OR shown.available <> stock.available
+                   OR shown.unit_price_micros IS DISTINCT FROM price.unit_price_micros AS changed
+                 , shown.next_price_at IS DISTINCT FROM next_price.at AS rescheduled
+            FROM scope
+            JOIN channels.channels c USING (channel_id)
+            CROSS JOIN LATERAL (
+                SELECT COALESCE(SUM(s.available), 0)::BIGINT AS available
+                FROM channels.channel_locations l
+                JOIN channels.stock_facts s ON s.sku = scope.sku AND s.location_id = l.location_id
+                WHERE l.channel_id = scope.channel_id
+            ) AS stock
+            LEFT JOIN LATERAL (
+                SELECT p.unit_price_micros
+                FROM channels.price_facts p
+                WHERE p.channel_id = scope.channel_id
+                  AND p.sku = scope.sku
+                  AND p.currency = c.currency
+                  AND p.active_from <= $6
+                  AND (p.valid_to IS NULL OR p.valid_to > $6)
+                ORDER BY p.valid_from DESC, p.book_version DESC
+                LIMIT 1
+            ) AS price ON TRUE
+            CROSS JOIN LATERAL (
+                SELECT LEAST(
+                           MIN(p.active_from) FILTER (WHERE p.active_from > $6)
+                         , MIN(p.valid_to) FILTER (WHERE p.valid_to > $6)
+                       ) AS at
+                FROM channels.price_facts p
+                WHERE p.channel_id = scope.channel_id
+                  AND p.sku = scope.sku
+                  AND p.currency = c.currency
+            ) AS next_price
+            LEFT JOIN channels.listings shown
+                ON shown.channel_id = scope.channel_id AND shown.sku = scope.sku
+        )
+        , changed AS (
+            SELECT *
+                 , ROW_NUMBER() OVER (PARTITION BY channel_id ORDER BY sku) AS nth
+            FROM wanted
+            WHERE changed
+        )
+        , numbered AS (
+            UPDATE channels.channels c
+            SET last_seq = c.last_seq + counted.listings
+            FROM (
+                SELECT channel_id
+                     , COUNT(*) AS listings
+                FROM changed
+                GROUP BY channel_id
+            ) AS counted
+            WHERE c.channel_id = counted.channel_id
+            RETURNING c.channel_id, c.last_seq, c.last_seq - counted.listings AS first
+        )
+        , rescheduled AS (
+            UPDATE channels.listings shown
+            SET next_price_at = wanted.next_price_at
+            FROM wanted
+            WHERE shown.channel_id = wanted.channel_id
+              AND shown.sku = wanted.sku
+              AND wanted.rescheduled
+              AND NOT wanted.changed
+        )
+        , written AS (
+            INSERT INTO channels.listings AS shown (
+                channel_id
+              , sku
+              , version
+              , seq
+              , available
+              , unit_price_micros
+              , source_at
+              , changed_at
+              , next_price_at
+              , pending_since
+            )
+            SELECT channel_id
+                 , changed.sku
+                 , 1
+                 , numbered.first + changed.nth
+                 , changed.available
+                 , changed.unit_price_micros
+                 , changed.source_at
+                 , $6
+                 , changed.next_price_at
+                 , changed.source_at
+            FROM changed
+            JOIN numbered USING (channel_id)
+            ORDER BY channel_id, changed.sku
+            ON CONFLICT (channel_id, sku) DO UPDATE
+            SET version = shown.version + 1
+              , seq = EXCLUDED.seq
+              , available = EXCLUDED.available
+              , unit_price_micros = EXCLUDED.unit_price_micros
+              , source_at = EXCLUDED.source_at
+              , changed_at = EXCLUDED.changed_at
+              , next_price_at = EXCLUDED.next_price_at
+              , pending_since = CASE
+                    WHEN shown.acked_version = shown.version THEN EXCLUDED.pending_since
+                    ELSE shown.pending_since
+                END
+        )
+        SELECT channel_id
+             , last_seq
+        FROM numbered
+        ",
+        &channels as &[&str],
+        &skus as &[&str],
+        &source_at,
+        whole,
+        whole_source_at,
+        now,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Listings that changed after `seq`, in the order of their changes.
+pub async fn list_listings_after_seq(
+    conn: &mut PgConnection,
+    channel_id: &ChannelId,
+    currency: Currency,
+    seq: i64,
+    limit: i64,
+) -> Result<Vec<SequencedListing>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        r"
+        SELECT sku
+             , version
+             , seq
+             , available
+             , unit_price_micros
+             , source_at
+             , acked_version
+        FROM channels.listings
+        WHERE channel_id = $1 AND seq > $2
+        ORDER BY seq
+        LIMIT $3
+        ",
+        channel_id.as_str(),
+        seq,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| row.into_listing(currency))
+    .collect()
+}
+
+/// Listings after a SKU, by SKU.
+pub async fn list_listings_after_sku(
+    conn: &mut PgConnection,
+    channel_id: &ChannelId,
+    currency: Currency,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Listing>, sqlx::Error> {
+    sqlx::query_as!(
+        Row,
+        r"
+        SELECT sku
+             , version
+             , seq
+             , available
+             , unit_price_micros
+             , source_at
+             , acked_version
+        FROM channels.listings
+        WHERE channel_id = $1 AND sku > $2
+        ORDER BY sku
+        LIMIT $3
+        ",
+        channel_id.as_str(),
+        after,
+        limit,
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| Ok(row.into_listing(currency)?.listing))
+    .collect()
+}
