@@ -18,7 +18,7 @@
 //! - A full queue refuses at once with [`Submit::Overloaded`]. Waiting would only move the queue into memory.
 //! - After the soft stop a writer goes on until every handle is dropped or nothing came for a second.
 
-use std::{convert::Infallible, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use metrics::{Counter, Histogram, counter, histogram};
@@ -88,11 +88,7 @@ pub struct Batcher<C, A, E> {
 
 impl<C, A, E> Clone for Batcher<C, A, E> {
     fn clone(&self) -> Self {
-        Self {
-            writers: Arc::clone(&self.writers),
-            route: Arc::clone(&self.route),
-            overloaded: self.overloaded.clone(),
-        }
+        Self { writers: Arc::clone(&self.writers), route: Arc::clone(&self.route), overloaded: self.overloaded.clone() }
     }
 }
 
@@ -258,11 +254,9 @@ fn respond<A, E>(answers: Vec<Answer<A, E>>, results: impl Iterator<Item = Resul
 }
 
 /// Completes when the process is stopping and a writer has waited long enough for more.
-fn idle_after(stop: &CancellationToken) -> impl Future<Output = ()> + '_ {
-    async {
-        stop.cancelled().await;
-        tokio::time::sleep(LINGER_AFTER_STOP).await;
-    }
+async fn idle_after(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LINGER_AFTER_STOP).await;
 }
 
 struct Meters {

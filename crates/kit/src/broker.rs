@@ -171,14 +171,22 @@ impl Broker {
         blocked
     }
 
+    /// Declares subscriptions before their consumers run for the first time, as part of installing: a fact that is
+    /// published before a queue is bound counts as unheard, also if its consumer is only a moment late.
+    pub async fn declare(&self, subscriptions: &[Subscription]) -> Result<(), BrokerError> {
+        let channel = self.consuming_channel().await?;
+        self.declare_exchanges(&channel).await?;
+        for subscription in subscriptions {
+            self.declare_subscription(&channel, subscription).await?;
+        }
+        Ok(())
+    }
+
     /// Declares the exchange of events and the place for those that nobody listens to.
     pub(crate) async fn declare_exchanges(&self, channel: &Channel) -> Result<(), BrokerError> {
         let unrouted: ShortString = self.name(UNROUTED).into();
         self.declare_exchange(channel, unrouted.clone(), ExchangeKind::Fanout, FieldTable::default()).await?;
-        let bounded = quorum_queue([
-            ("x-max-length", UNROUTED_MAX_LENGTH.into()),
-            ("x-overflow", text("drop-head")),
-        ]);
+        let bounded = quorum_queue([("x-max-length", UNROUTED_MAX_LENGTH.into()), ("x-overflow", text("drop-head"))]);
         self.declare_queue(channel, unrouted.clone(), bounded).await?;
         bind(channel, unrouted.clone(), unrouted.clone(), "".into()).await?;
         let mut events = FieldTable::default();
@@ -303,11 +311,8 @@ impl Publisher {
             let mut pending = Vec::with_capacity(messages.len());
             for message in messages {
                 let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-                let properties = message
-                    .properties
-                    .clone()
-                    .with_message_id(message.id.to_string().into())
-                    .with_delivery_mode(2);
+                let properties =
+                    message.properties.clone().with_message_id(message.id.to_string().into()).with_delivery_mode(2);
                 let (exchange, key) = (message.exchange.clone(), message.routing_key.clone());
                 pending.push(
                     self.channel

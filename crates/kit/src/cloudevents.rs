@@ -201,10 +201,7 @@ mod tests {
             envelope.attributes.remove(name);
             assert_eq!(Event::try_from(envelope), Err(Malformed(name)));
         }
-        assert_eq!(
-            Event::try_from(CloudEvent { id: "7".to_owned(), ..envelope() }),
-            Err(Malformed("id"))
-        );
+        assert_eq!(Event::try_from(CloudEvent { id: "7".to_owned(), ..envelope() }), Err(Malformed("id")));
         assert_eq!(Event::try_from(CloudEvent { data: None, ..envelope() }), Err(Malformed("data")));
     }
 

@@ -61,12 +61,8 @@ const LINKS: usize = 32;
 const REASON_CHARS: usize = 500;
 const ATTEMPTS_HEADER: &str = "x-oneshelf-attempts";
 const REASON_HEADER: &str = "x-oneshelf-reason";
-const RETRY_AFTER: &[Duration] = &[
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-    Duration::from_secs(300),
-];
+const RETRY_AFTER: &[Duration] =
+    &[Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(300)];
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -318,7 +314,12 @@ where
                 Ok(()) => pauses = self::pauses(),
                 Err(HandlerError::Unavailable(source)) => {
                     let pause = pauses.next().unwrap_or(Duration::from_secs(5));
-                    warn!(queue = self.subscription.queue, error = &*source as &dyn StdError, ?pause, "waiting for a dependency");
+                    warn!(
+                        queue = self.subscription.queue,
+                        error = &*source as &dyn StdError,
+                        ?pause,
+                        "waiting for a dependency"
+                    );
                     tokio::select! {
                         () = self.stop.cancelled() => return None,
                         () = sleep(pause) => {}
@@ -395,8 +396,7 @@ where
             self.meters.parked.increment(1);
             error!(queue = self.subscription.queue, aside.attempts, aside.reason, "event parked");
         }
-        let messages: Vec<Outgoing> =
-            aside.into_iter().enumerate().map(|(nth, aside)| self.copy(nth, aside)).collect();
+        let messages: Vec<Outgoing> = aside.into_iter().enumerate().map(|(nth, aside)| self.copy(nth, aside)).collect();
         let publisher: Publisher = self.broker.publisher().await?;
         let taken = publisher.publish_all(&messages).await?;
         if taken.into_iter().all(|taken| taken) { Ok(()) } else { Err(SessionError::CopyNotTaken) }

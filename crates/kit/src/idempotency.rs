@@ -94,12 +94,7 @@ pub async fn claim(
 }
 
 /// Stores the answer of a claimed request.
-pub async fn store(
-    conn: &mut PgConnection,
-    schema: Schema,
-    key: &Key,
-    response: &[u8],
-) -> Result<(), sqlx::Error> {
+pub async fn store(conn: &mut PgConnection, schema: Schema, key: &Key, response: &[u8]) -> Result<(), sqlx::Error> {
     let updated = sqlx::query(schema.idempotency().store.clone())
         .bind(key.rpc)
         .bind(key.request_id)
@@ -110,26 +105,19 @@ pub async fn store(
 }
 
 /// Looks up all requests of a group, in its order, with one statement.
-pub async fn claim_all(
-    conn: &mut PgConnection,
-    schema: Schema,
-    keys: &[Key],
-) -> Result<Vec<GroupClaim>, sqlx::Error> {
+pub async fn claim_all(conn: &mut PgConnection, schema: Schema, keys: &[Key]) -> Result<Vec<GroupClaim>, sqlx::Error> {
     let (rpcs, ids): (Vec<&str>, Vec<Uuid>) = keys.iter().map(|key| (key.rpc, key.request_id)).unzip();
-    let rows: Vec<(String, Uuid, Vec<u8>, Option<Vec<u8>>)> =
+    let rows: Vec<Row> =
         sqlx::query_as(schema.idempotency().find_all.clone()).bind(rpcs).bind(ids).fetch_all(conn).await?;
-    let known: HashMap<(&str, Uuid), (&[u8], Option<&[u8]>)> = rows
-        .iter()
-        .map(|(rpc, id, fingerprint, response)| ((rpc.as_str(), *id), (&fingerprint[..], response.as_deref())))
-        .collect();
+    let known: HashMap<(&str, Uuid), &Row> = rows.iter().map(|row| ((row.rpc.as_str(), row.request_id), row)).collect();
     let mut first: HashMap<(&str, Uuid), usize> = HashMap::with_capacity(keys.len());
     keys.iter()
         .enumerate()
         .map(|(index, key)| {
-            if let Some((fingerprint, response)) = known.get(&(key.rpc, key.request_id)) {
-                return match response {
-                    _ if *fingerprint != key.fingerprint => Ok(GroupClaim::Reused),
-                    Some(response) => Ok(GroupClaim::Answered(response.to_vec())),
+            if let Some(row) = known.get(&(key.rpc, key.request_id)) {
+                return match &row.response {
+                    _ if row.fingerprint != key.fingerprint => Ok(GroupClaim::Reused),
+                    Some(response) => Ok(GroupClaim::Answered(response.clone())),
                     None => Err(unanswered(key)),
                 };
             }
@@ -173,9 +161,16 @@ pub async fn store_all(
 
 /// Deletes one bounded step of answers from before `before`; answers how many rows went.
 pub async fn prune(pool: &PgPool, schema: Schema, before: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let deleted =
-        sqlx::query(schema.idempotency().prune.clone()).bind(before).bind(PRUNE_STEP).execute(pool).await?;
+    let deleted = sqlx::query(schema.idempotency().prune.clone()).bind(before).bind(PRUNE_STEP).execute(pool).await?;
     Ok(deleted.rows_affected())
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    rpc: String,
+    request_id: Uuid,
+    fingerprint: Vec<u8>,
+    response: Option<Vec<u8>>,
 }
 
 fn unanswered(key: &Key) -> sqlx::Error {

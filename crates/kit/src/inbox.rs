@@ -26,12 +26,8 @@ pub async fn admit(
     let mut ids: Vec<Uuid> = event_ids.into_iter().collect();
     ids.sort_unstable();
     ids.dedup();
-    let new: Vec<Uuid> = sqlx::query_scalar(schema.inbox().admit.clone())
-        .bind(consumer)
-        .bind(ids)
-        .bind(now)
-        .fetch_all(conn)
-        .await?;
+    let new: Vec<Uuid> =
+        sqlx::query_scalar(schema.inbox().admit.clone()).bind(consumer).bind(ids).bind(now).fetch_all(conn).await?;
     Ok(new.into_iter().collect())
 }
 
@@ -40,8 +36,7 @@ pub async fn admit(
 /// An event that is delivered again after its row is gone is applied again, so the retention must be longer than
 /// anything can wait in a queue.
 pub async fn prune(pool: &PgPool, schema: Schema, before: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let deleted =
-        sqlx::query(schema.inbox().prune.clone()).bind(before).bind(PRUNE_STEP).execute(pool).await?;
+    let deleted = sqlx::query(schema.inbox().prune.clone()).bind(before).bind(PRUNE_STEP).execute(pool).await?;
     Ok(deleted.rows_affected())
 }
 

@@ -71,8 +71,7 @@ pub async fn append(
 /// A step looks at the oldest rows only, so it stays cheap however many younger ones there are. Rows that were never
 /// published are never deleted.
 pub async fn prune(pool: &PgPool, schema: Schema, before: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let deleted =
-        sqlx::query(schema.outbox().prune.clone()).bind(before).bind(PRUNE_STEP).execute(pool).await?;
+    let deleted = sqlx::query(schema.outbox().prune.clone()).bind(before).bind(PRUNE_STEP).execute(pool).await?;
     Ok(deleted.rows_affected())
 }
 
@@ -105,12 +104,7 @@ pub(crate) async fn mark_published(
     positions: &[i64],
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(schema.outbox().mark_published.clone())
-        .bind(positions)
-        .bind(now)
-        .execute(conn)
-        .await
-        .map(drop)
+    sqlx::query(schema.outbox().mark_published.clone()).bind(positions).bind(now).execute(conn).await.map(drop)
 }
 
 /// How many rows wait, counted up to a bound, and since when the oldest does.

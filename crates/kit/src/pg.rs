@@ -33,6 +33,7 @@ const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// Opens a pool. It connects when first used, so a service starts, alive and not ready, while its database is away.
 ///
 /// `app_name` is what `pg_stat_activity` and the pool's metrics show.
+#[expect(clippy::unused_async, reason = "it starts a task, so it needs a runtime, and awaiting it proves one")]
 pub async fn connect(cfg: &DatabaseConfig, app_name: &str) -> Result<PgPool, sqlx::Error> {
     let options: PgConnectOptions = cfg.url.expose_secret().parse()?;
     let pool = pool_options(cfg).connect_lazy_with(options.application_name(app_name));

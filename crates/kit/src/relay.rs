@@ -178,12 +178,7 @@ impl Relay {
         }
     }
 
-    async fn publish(
-        &self,
-        db: &mut PgConnection,
-        publisher: &Publisher,
-        rows: Vec<Row>,
-    ) -> Result<(), RelayError> {
+    async fn publish(&self, db: &mut PgConnection, publisher: &Publisher, rows: Vec<Row>) -> Result<(), RelayError> {
         let started = Instant::now();
         let (packs, messages): (Vec<Pack>, Vec<Outgoing>) = pack(rows)
             .into_iter()

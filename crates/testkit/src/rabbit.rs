@@ -93,4 +93,3 @@ fn namespace() -> String {
     let name = Uuid::new_v4().simple().to_string();
     format!("test-{}", &name[..12])
 }
-

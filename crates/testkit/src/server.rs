@@ -54,8 +54,8 @@ impl ServeTest {
     /// `oneshelf_proto::FILE_DESCRIPTOR_SET`.
     pub async fn start(self, descriptors: &'static [u8], services: Vec<Mounted>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let serving = grpc::serve(&self.chassis, &self.cfg, listener, descriptors, services)
-            .expect("the services can be served");
+        let serving =
+            grpc::serve(&self.chassis, &self.cfg, listener, descriptors, services).expect("the services can be served");
         let mut readiness = serving.readiness.clone();
         wait_for("readiness", READY_WITHIN, async || readiness.borrow_and_update().is_ready().then_some(())).await;
         Server { address: serving.address, test: self }
@@ -92,9 +92,8 @@ impl Server {
     /// A channel with a key of one's own making.
     pub async fn client_with(&self, key: NewKey) -> ClientChannel {
         let chassis = self.chassis();
-        let key = auth::create_key(&self.test.keys, &chassis.pepper, &chassis.clock, &key)
-            .await
-            .expect("a key is created");
+        let key =
+            auth::create_key(&self.test.keys, &chassis.pepper, &chassis.clock, &key).await.expect("a key is created");
         self.connect(&key)
     }
 
