@@ -35,7 +35,7 @@ verify: ## Prove the books: every invariant over all schemas
 bench: ## Speed beside the limit measured in the same run (NAME=holds, quotes, ...)
 	@deploy/cli bench $(or $(NAME),all) $(ARGS)
 chart: ## Render, validate and test the Helm chart
-	@deploy/chart
+	@deploy/chart $(ARGS)
 image: ## Build the container image with whatever builder is here (TAG=oneshelf:dev)
 	@deploy/image $(or $(TAG),oneshelf:dev)
 doc: ## API documentation, broken links denied
