@@ -1,0 +1,162 @@
+//! What a caller is told. The one place where an error becomes a status.
+
+use oneshelf_kit::{
+    pg::{self, DbErrorKind},
+    status::{self, Violations, error_info, retry_info},
+};
+use oneshelf_pricing::{EntryFault, Place, Refusal as Unpriced};
+use oneshelf_proto::catalog::v1::ErrorReason;
+use tonic::{Code, Status};
+
+use crate::{
+    domain::{
+        Refusal,
+        price_list::{EntryRefusal, Fault},
+    },
+    usecases::{Error, Kind},
+};
+
+const DOMAIN: &str = "catalog.oneshelf";
+
+pub(super) fn status(error: Error) -> Status {
+    match error {
+        Error::Refused(refusal) => refused(&refusal),
+        Error::NotFound { kind, ref id } => not_found(kind, id.clone(), &error),
+        Error::RequestIdReused => {
+            inform(Code::InvalidArgument, &error, ErrorReason::RequestIdReused, [("field", "request_id".to_owned())])
+        }
+        Error::OutOfScope => inform(Code::PermissionDenied, &error, ErrorReason::OutOfScope, NONE),
+        Error::Denied(denied) => denied.into(),
+        Error::NotLoaded => status::unavailable(&error),
+        Error::Database(ref source) => match pg::kind(source) {
+            DbErrorKind::Unavailable => status::unavailable(&error),
+            DbErrorKind::Retryable => {
+                tracing::warn!(error = %source, "gave up on a contended transaction");
+                let text = "others changed the same rows, try again";
+                retry_info(Code::Aborted, text, DOMAIN, "CONTENTION", NONE, status::RETRY_DELAY)
+            }
+            DbErrorKind::Constraint(_) | DbErrorKind::Other => status::internal(&error),
+        },
+    }
+}
+
+fn refused(refusal: &Refusal) -> Status {
+    use Code::{AlreadyExists, FailedPrecondition, InvalidArgument};
+    match refusal {
+        Refusal::ProductExists { product_id } => {
+            inform(AlreadyExists, refusal, ErrorReason::ProductExists, [("product_id", product_id.to_string())])
+        }
+        Refusal::SkuExists { sku } => {
+            inform(AlreadyExists, refusal, ErrorReason::ProductExists, [("sku", sku.to_string())])
+        }
+        Refusal::GtinExists { gtin } => {
+            inform(AlreadyExists, refusal, ErrorReason::GtinExists, [("gtin", gtin.to_string())])
+        }
+        Refusal::PriceListExists { price_list_id } => {
+            let list = [("price_list_id", price_list_id.to_string())];
+            inform(AlreadyExists, refusal, ErrorReason::PriceListExists, list)
+        }
+        Refusal::ChannelListExists { channel, currency } => {
+            let place = [("channel_id", channel.to_string()), ("currency_code", currency.to_string())];
+            inform(AlreadyExists, refusal, ErrorReason::PriceListExists, place)
+        }
+        Refusal::UnknownVariant { sku, line } => {
+            inform(FailedPrecondition, refusal, ErrorReason::VariantNotFound, at_line(sku, *line))
+        }
+        Refusal::NoPartnerList { price_list_id } => {
+            let list = [("price_list_id", price_list_id.to_string())];
+            inform(FailedPrecondition, refusal, ErrorReason::PriceListNotFound, list)
+        }
+        Refusal::NoChannelList { channel } => {
+            let channel = [("channel_id", channel.to_string())];
+            inform(FailedPrecondition, refusal, ErrorReason::PriceListNotFound, channel)
+        }
+        Refusal::CurrencyMismatch { expected, found } => {
+            let pair = [("expected", expected.to_string()), ("found", found.to_string())];
+            inform(InvalidArgument, refusal, ErrorReason::CurrencyMismatch, pair)
+        }
+        Refusal::PriceTimeAhead => violation("price_time", "must not be in the future"),
+        Refusal::Entries(entries) => entry_violations(entries),
+        Refusal::Pricing(unpriced) => not_priced(unpriced),
+    }
+}
+
+fn not_priced(refusal: &Unpriced) -> Status {
+    use Code::{FailedPrecondition, InvalidArgument};
+    match refusal {
+        Unpriced::PriceNotFound { line, sku } => {
+            inform(FailedPrecondition, refusal, ErrorReason::PriceNotFound, at_line(sku, *line))
+        }
+        Unpriced::Overflow { place } => {
+            let place = [("place", place.to_string())];
+            inform(FailedPrecondition, refusal, ErrorReason::AmountOverflow, place)
+        }
+        Unpriced::DiscountExceedsGoods { discount, goods } => {
+            let amounts = [("discount", discount.minor().to_string()), ("goods", goods.minor().to_string())];
+            inform(FailedPrecondition, refusal, ErrorReason::DiscountExceedsTotal, amounts)
+        }
+        Unpriced::ListCurrency { expected, found, .. } | Unpriced::CurrencyMismatch { expected, found, .. } => {
+            let pair = [("expected", expected.to_string()), ("found", found.to_string())];
+            inform(InvalidArgument, refusal, ErrorReason::CurrencyMismatch, pair)
+        }
+        // The door has looked at these already.
+        Unpriced::ZeroQuantity { place } => at_place(*place, "quantity", "must not be zero"),
+        Unpriced::Negative { place } => at_place(*place, "unit_price", "must not be negative"),
+        Unpriced::OverrideWithoutReason { line } => {
+            at_place(Place::Line(*line), "override_reason", "must not be empty")
+        }
+    }
+}
+
+fn entry_violations(entries: &[EntryRefusal]) -> Status {
+    let mut violations = Violations::new();
+    for EntryRefusal { line, fault } in entries {
+        let field = match fault {
+            Fault::StartsBeforeActivation => "valid_from",
+            Fault::Entry(EntryFault::NotPositive) => "unit_price.micros",
+            Fault::Entry(EntryFault::WrongCurrency { .. }) => "unit_price.currency_code",
+            Fault::Entry(EntryFault::EmptyWindow) => "valid_to",
+            Fault::Entry(EntryFault::Duplicate { .. }) => "sku",
+        };
+        violations.add(format!("entries[{line}].{field}"), fault.to_string());
+    }
+    violations.into_status()
+}
+
+fn not_found(kind: Kind, id: String, error: &Error) -> Status {
+    let (reason, field) = match kind {
+        Kind::Product => (ErrorReason::ProductNotFound, "product_id"),
+        Kind::Variant => (ErrorReason::VariantNotFound, "sku"),
+        Kind::PriceList => (ErrorReason::PriceListNotFound, "price_list_id"),
+    };
+    inform(Code::NotFound, error, reason, [(field, id)])
+}
+
+const NONE: [(&str, String); 0] = [];
+
+/// Places count from 0, as field paths do.
+fn at_line(sku: &oneshelf_values::Sku, line: usize) -> [(&'static str, String); 2] {
+    [("sku", sku.to_string()), ("line", line.to_string())]
+}
+
+fn at_place(place: Place, field: &str, text: &str) -> Status {
+    violation(&format!("{place}.{field}"), text)
+}
+
+fn violation(field: &str, text: &str) -> Status {
+    let mut violations = Violations::new();
+    violations.add(field, text);
+    violations.into_status()
+}
+
+fn inform<const N: usize>(
+    code: Code,
+    error: &dyn std::error::Error,
+    reason: ErrorReason,
+    metadata: [(&str, String); N],
+) -> Status {
+    let name = reason.as_str_name();
+    tracing::info!(reason = name, error = %error, "refused");
+    let name = name.strip_prefix("ERROR_REASON_").unwrap_or(name);
+    error_info(code, error.to_string(), DOMAIN, name, metadata)
+}

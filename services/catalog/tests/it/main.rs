@@ -1,0 +1,12 @@
+//! The catalog on a real server, a fresh database and the real broker.
+
+mod create_price_list;
+mod get_price_book;
+mod partner_changed;
+mod products;
+mod publish_price_list;
+mod quote_prices;
+mod read_price_lists;
+mod support;
+mod verify;
+mod watch_prices;
