@@ -1,7 +1,10 @@
 //! The invariants of design section 7 that these tables can show, checked set-based over whole tables.
 
+use std::collections::BTreeMap;
+
 use oneshelf_kit::verify::Check;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
@@ -93,7 +96,9 @@ async fn buckets_not_negative(pool: &PgPool) -> Result<Check, sqlx::Error> {
 }
 
 /// At every committed version of a level: what was promised at that version was there. Versions order ledger and holds of
-/// a (SKU, location) in one line, so the sums run over every prefix of its history and not only over its end.
+/// a (SKU, location) in one line, so the sums run over every prefix of its history and not only over its end. Facts (a
+/// till's sale, a loss found) may take what is promised, also in the very group that promised it: what they took in a
+/// version still counts as there for the grants of that version.
 async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx::Error> {
     let row = sqlx::query!(
         r#"
@@ -103,6 +108,7 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
                  , level_version AS version
                  , quantity AS sellable
                  , 0::BIGINT AS promised
+                 , 0::BIGINT AS taken_by_facts
                  , FALSE AS grants
               FROM inventory.ledger_entries
              WHERE target = 'sellable'
@@ -112,6 +118,7 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
                  , level_version
                  , - quantity
                  , 0
+                 , CASE WHEN reason = 'sale' THEN 0 ELSE quantity END
                  , FALSE
               FROM inventory.ledger_entries
              WHERE source = 'sellable'
@@ -121,6 +128,7 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
                  , granted_version
                  , 0
                  , held
+                 , 0
                  , TRUE
               FROM inventory.hold_lines
              WHERE held > 0
@@ -130,6 +138,7 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
                  , resolved_version
                  , 0
                  , - held
+                 , 0
                  , FALSE
               FROM inventory.hold_lines
              WHERE held > 0
@@ -141,6 +150,7 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
                  , version
                  , SUM(sellable) AS sellable
                  , SUM(promised) AS promised
+                 , SUM(taken_by_facts) AS taken_by_facts
                  , BOOL_OR(grants) AS grants
               FROM steps
              GROUP BY sku
@@ -150,7 +160,7 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
            , running AS (
             SELECT sku || ' at ' || location_id || ' version ' || version AS name
                  , grants
-                 , SUM(sellable) OVER level AS sellable
+                 , SUM(sellable) OVER level + taken_by_facts AS sellable
                  , SUM(promised) OVER level AS promised
               FROM versions
             WINDOW level AS (PARTITION BY sku, location_id ORDER BY version)
@@ -263,4 +273,26 @@ async fn holds_resolve_once(pool: &PgPool) -> Result<Check, sqlx::Error> {
         violations: row.violations,
         offenders: row.offenders.unwrap_or_default(),
     })
+}
+
+/// What every open hard hold holds, by (hold, SKU, location): for the comparison with what orders believe.
+pub async fn hard_held_by_hold(pool: &PgPool) -> Result<BTreeMap<(Uuid, String, String), i64>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT hold_lines.hold_id
+             , hold_lines.sku
+             , hold_lines.location_id
+             , SUM(held)::BIGINT AS "held!"
+          FROM inventory.holds
+          JOIN inventory.hold_lines USING (hold_id)
+         WHERE holds.state = 'held'
+           AND holds.kind = 'hard'
+         GROUP BY hold_lines.hold_id
+                , hold_lines.sku
+                , hold_lines.location_id
+        "#,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| ((row.hold_id, row.sku, row.location_id), row.held)).collect())
 }

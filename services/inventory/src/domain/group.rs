@@ -91,7 +91,7 @@ impl MoveKind {
         match self {
             Self::Receipt => "receipt",
             Self::Return => "return",
-            Self::Sale => "sale",
+            Self::Sale => "till_sale",
             Self::Adjustment(AdjustmentReason::Found) => "adjust_found",
             Self::Adjustment(AdjustmentReason::Lost) => "adjust_lost",
             Self::Adjustment(AdjustmentReason::Damaged) => "adjust_damaged",
@@ -264,6 +264,7 @@ impl Shelf {
         let mut hold = self.existing(command.hold_id)?.clone();
         let resolution = hold.commit(command.lines.as_deref(), now)?;
         if let Resolution::Resolved { committed, .. } = &resolution {
+            self.check_there(&hold, committed)?;
             for (place, (line, quantity)) in hold.lines.iter().zip(committed).enumerate() {
                 if *quantity > 0 {
                     self.movements.push(Movement {
@@ -282,6 +283,31 @@ impl Shelf {
             }
         }
         Ok(self.settle(hold, &resolution))
+    }
+
+    /// A promise does not conjure goods: when a count found fewer than were promised, what is not there cannot leave.
+    fn check_there(&self, hold: &StockHold, committed: &[i64]) -> Result<(), Refusal> {
+        let mut left: HashMap<&LevelKey, i64> = HashMap::new();
+        let mut short = Vec::new();
+        for (place, (line, quantity)) in hold.lines.iter().zip(committed).enumerate() {
+            let level = self.levels.get(&line.key).copied().unwrap_or_default();
+            let left = left.entry(&line.key).or_insert(level.sellable);
+            if *quantity > (*left).max(0) && !level.oversell_facts {
+                short.push(ShortLine {
+                    line: place,
+                    sku: line.key.sku.clone(),
+                    location: line.key.location.clone(),
+                    requested: *quantity,
+                    available: (*left).max(0),
+                });
+            }
+            *left -= quantity;
+        }
+        if short.is_empty() {
+            Ok(())
+        } else {
+            Err(Refusal::InsufficientStock { short })
+        }
     }
 
     fn release(&mut self, hold_id: HoldId, now: DateTime<Utc>) -> Result<Answer, Refusal> {

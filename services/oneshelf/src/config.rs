@@ -1,0 +1,94 @@
+//! The configuration of a process: one tree, checked whole before anything starts.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use oneshelf_kit::config::{
+    AccessConfig, ClientConfig, RabbitConfig, RedisConfig, ServerConfig, TelemetryConfig, load,
+};
+use oneshelf_pricing::{KeyRing, SigningKey};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+/// The commented defaults, which are also the reference of all keys.
+pub const DEFAULTS: &str = include_str!("../../../deploy/oneshelf.default.toml");
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub server: ServerConfig,
+    pub telemetry: TelemetryConfig,
+    pub access: AccessConfig,
+    pub redis: RedisConfig,
+    pub rabbitmq: RabbitConfig,
+    pub quotes: QuotesConfig,
+    pub clients: ClientsConfig,
+    pub catalog: oneshelf_catalog::config::Config,
+    pub inventory: oneshelf_inventory::config::Config,
+    pub orders: oneshelf_orders::config::Config,
+    pub partners: oneshelf_partners::config::Config,
+    pub loyalty: oneshelf_loyalty::config::Config,
+    pub channels: oneshelf_channels::config::Config,
+}
+
+/// The keys that sign and check quotes: shared by catalog and orders.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotesConfig {
+    /// Names the signing key inside quotes.
+    pub key_id: String,
+    /// At least 32 characters.
+    pub key: SecretString,
+    /// The pair before the last rotation: still accepted, no longer used to sign.
+    pub previous_key_id: Option<String>,
+    pub previous_key: Option<SecretString>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientsConfig {
+    pub inventory: ClientConfig,
+    pub partners: ClientConfig,
+}
+
+impl Config {
+    /// Defaults, then the file, then the environment; every service's own checks included.
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let config: Self = load(DEFAULTS, file, std::env::vars())?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> anyhow::Result<()> {
+        let checks = [
+            self.catalog.validate().map_err(|wrong| wrong.to_string()),
+            self.inventory.validate().map_err(|wrong| wrong.to_string()),
+            self.orders.validate().map_err(|wrong| wrong.to_string()),
+            self.partners.validate().map_err(|wrong| wrong.to_string()),
+            self.loyalty.validate().map_err(|wrong| wrong.to_string()),
+            self.channels.validate().map_err(|wrong| wrong.to_string()),
+        ];
+        for wrong in checks.into_iter().filter_map(Result::err) {
+            bail!("bad configuration: {wrong}");
+        }
+        self.quotes.key_ring().context("bad configuration: quotes.key")?;
+        Ok(())
+    }
+}
+
+impl QuotesConfig {
+    /// The ring that signs with the current key and still accepts the previous one.
+    pub fn key_ring(&self) -> anyhow::Result<KeyRing> {
+        let mut keys = vec![(self.key_id.clone(), signing_key(&self.key)?)];
+        match (&self.previous_key_id, &self.previous_key) {
+            (Some(id), Some(key)) => keys.push((id.clone(), signing_key(key)?)),
+            (None, None) => {}
+            _ => bail!("quotes.previous_key_id and quotes.previous_key are set together or not at all"),
+        }
+        Ok(KeyRing::try_new(&self.key_id, keys)?)
+    }
+}
+
+fn signing_key(secret: &SecretString) -> anyhow::Result<SigningKey> {
+    Ok(SigningKey::try_new(secret.expose_secret().as_bytes())?)
+}

@@ -1,0 +1,52 @@
+//! Brings every schema up to date. Each service's role owns its schema and migrates it itself, so no role needs more.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use oneshelf_kit::{auth, config::DatabaseConfig, pg};
+use sqlx::migrate::Migrator;
+
+use crate::config::Config;
+
+/// Every schema: its name, its migrations, and where it lives.
+pub fn schemas(config: &Config) -> [(&'static str, &'static Migrator, &DatabaseConfig); 7] {
+    [
+        ("access", &auth::MIGRATOR, &config.access.database),
+        ("catalog", &oneshelf_catalog::MIGRATOR, &config.catalog.database),
+        ("inventory", &oneshelf_inventory::MIGRATOR, &config.inventory.database),
+        ("orders", &oneshelf_orders::MIGRATOR, &config.orders.database),
+        ("partners", &oneshelf_partners::MIGRATOR, &config.partners.database),
+        ("loyalty", &oneshelf_loyalty::MIGRATOR, &config.loyalty.database),
+        ("channels", &oneshelf_channels::MIGRATOR, &config.channels.database),
+    ]
+}
+
+pub async fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    for (name, migrator, database) in schemas(config) {
+        let pool = pg::connect(database, "migrate").await.with_context(|| format!("{name}.database"))?;
+        migrator.run(&pool).await.with_context(|| format!("migrating {name}"))?;
+        println!("{name}: up to date ({} migrations)", migrator.iter().count());
+        pool.close().await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails when a schema is behind (run `oneshelf migrate`) or ahead of this binary (run a newer one).
+pub async fn check(name: &str, migrator: &Migrator, database: &DatabaseConfig) -> anyhow::Result<()> {
+    let pool = pg::connect(database, "migrate").await.with_context(|| format!("{name}.database"))?;
+    let mut conn = pool.acquire().await?;
+    let table = format!("{name}._sqlx_migrations");
+    let applied = sqlx::migrate::Migrate::list_applied_migrations(&mut *conn, &table)
+        .await
+        .unwrap_or_default();
+    drop(conn);
+    pool.close().await;
+    let missing = migrator
+        .iter()
+        .filter(|wanted| !applied.iter().any(|applied| applied.version == wanted.version))
+        .count();
+    let unknown = applied.iter().filter(|applied| !migrator.version_exists(applied.version)).count();
+    anyhow::ensure!(missing == 0, "schema {name} lacks {missing} migrations: run `oneshelf migrate`");
+    anyhow::ensure!(unknown == 0, "schema {name} is newer than this binary by {unknown} migrations");
+    Ok(())
+}
