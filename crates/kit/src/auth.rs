@@ -510,3 +510,52 @@ fn bearer(header: &str) -> Option<&str> {
 fn split<'a>(token: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
     token.strip_prefix(prefix)?.split_once('_')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(scopes: &[&str]) -> Caller {
+        let scopes = scopes.iter().map(|text| Scope::parse(text).unwrap()).collect();
+        Caller::key("k", scopes, None, None)
+    }
+
+    #[test]
+    fn a_scope_covers_everything_a_service_or_one_verb() {
+        assert!(caller(&["*"]).allows("inventory:HoldStock"));
+        assert!(caller(&["inventory:*"]).allows("inventory:HoldStock"));
+        assert!(caller(&["catalog:*", "inventory:HoldStock"]).allows("inventory:HoldStock"));
+        assert!(!caller(&["inventory:HoldStock"]).allows("inventory:HoldStockToo"));
+        assert!(!caller(&["inv:*"]).allows("inventory:HoldStock"));
+        assert!(!caller(&[]).allows("inventory:HoldStock"));
+    }
+
+    #[test]
+    fn what_is_not_a_scope_is_refused() {
+        for text in ["", "inventory", ":", "inventory:", ":HoldStock", "*:*", "*:HoldStock", "a:b:c", "a b:c"] {
+            assert_eq!(Scope::parse(text), Err(ScopeError(text.to_owned())));
+        }
+        for text in ["*", "inventory:*", "inventory:HoldStock"] {
+            assert_eq!(Scope::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_lacking_scope_is_named() {
+        let status = Status::from(caller(&[]).require("orders:Backdate").unwrap_err());
+        assert_eq!(status.code(), Code::PermissionDenied);
+        let info = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
+        assert_eq!((info.reason.as_str(), info.metadata["scope"].as_str()), ("SCOPE_MISSING", "orders:Backdate"));
+    }
+
+    #[test]
+    fn an_unbound_caller_covers_all_channels_and_partners() {
+        let caller = caller(&["*"]);
+        assert!(caller.covers_channel(&"WEB".parse().unwrap()) && caller.covers_partner(&"D1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_short_pepper_is_refused() {
+        assert!(Pepper::try_new(&SecretString::from("short")).is_err());
+    }
+}

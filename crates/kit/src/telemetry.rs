@@ -5,19 +5,28 @@
 //! that log lines of different services can still be joined. Spans are carried by [`tracing`]; work that is spawned
 //! must take its span along (`.in_current_span()`).
 //!
-//! **Metrics** (Prometheus; base units; every label is a small closed set):
+//! **Metrics** (Prometheus; base units; every label is a small closed set; a service's own begin with
+//! `oneshelf_<service>_`):
 //!
-//! | name | labels | what |
+//! | `oneshelf_…` | labels | what |
 //! |---|---|---|
-//! | `grpc_server_handled_total` | service, method, code | calls answered |
-//! | `grpc_server_handling_seconds` | service, method | from request head to answer, or to the end of the stream |
-//! | `grpc_server_in_flight` | | calls and streams in progress |
-//! | `batch_members`, `batch_seconds` | batch | size and duration of the groups of the write executor |
-//! | `db_pool_connections` | service, state (idle, used) | use of the pool |
-//! | `outbox_published_total` | service | events confirmed by the broker |
-//! | `outbox_waiting_events`, `outbox_oldest_seconds` | service | depth and age of what is not yet published |
-//! | `consumer_events_total` | queue, outcome | events applied, repeated, retried, parked |
+//! | `grpc_handled_total` | service, method, code | calls answered |
+//! | `grpc_handling_seconds` | service, method | from request head to answer, or to the end of the stream |
+//! | `grpc_in_flight` | | calls and streams in progress |
+//! | `batch_group_size`, `batch_queue_wait_seconds` | batch | groups of the write executor, and the wait for one |
+//! | `batch_overloaded_total`, `batch_split_groups_total` | batch | commands refused, groups retried singly |
+//! | `db_pool_connections` | pool, state (idle, in_use) | use of the pool |
+//! | `db_transaction_retries_total` | | units of work that ran again |
+//! | `outbox_unpublished_events`, `outbox_oldest_unpublished_seconds` | service | depth and age of what waits |
+//! | `outbox_published_events_total`, `outbox_refused_messages_total` | service | confirmed, and not |
+//! | `outbox_pack_events`, `outbox_publish_seconds` | service | events per message; from claim to mark |
+//! | `relay_active` | service | 1 in the process whose relay is the active one |
+//! | `consumer_handled_events_total`, `consumer_duplicate_events_total` | queue | applied, known already |
+//! | `consumer_retried_events_total`, `consumer_parked_events_total` | queue | put off, given up |
 //! | `consumer_lag_seconds` | queue | from the event's making to its effect |
+//! | `broker_blocked` | | 1 while the broker holds back publishers |
+//! | `cache_hits_total`, `cache_misses_total` | cache | of the Redis caches |
+//! | `redis_failures_total` | | calls that were bypassed |
 
 use std::{fmt, fmt::Write as _, str::FromStr, time::Duration};
 
@@ -43,13 +52,14 @@ use tracing_subscriber::{
 
 use crate::config::TelemetryConfig;
 
-pub const GRPC_HANDLED: &str = "grpc_server_handled_total";
-pub const GRPC_SECONDS: &str = "grpc_server_handling_seconds";
-pub const GRPC_IN_FLIGHT: &str = "grpc_server_in_flight";
+pub(crate) const GRPC_HANDLED: &str = "oneshelf_grpc_handled_total";
+pub(crate) const GRPC_SECONDS: &str = "oneshelf_grpc_handling_seconds";
+pub(crate) const GRPC_IN_FLIGHT: &str = "oneshelf_grpc_in_flight";
 
-/// 50 µs to 10 s: a quote takes tens of microseconds, an import minutes.
-const SECONDS_BUCKETS: [f64; 17] = [
-    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+/// 50 µs to 5 min: a quote takes tens of microseconds, the lag of a consumer that was away is long.
+const SECONDS_BUCKETS: [f64; 19] = [
+    0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 60.0, 300.0,
 ];
 const SIZE_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 
@@ -117,7 +127,8 @@ fn tracer_provider(endpoint: &str, ratio: f64, name: &'static str) -> Result<Sdk
 fn install_recorder() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)?
-        .set_buckets_for_metric(Matcher::Suffix("_members".to_owned()), &SIZE_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_group_size".to_owned()), &SIZE_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_pack_events".to_owned()), &SIZE_BUCKETS)?
         .install_recorder()?;
     metrics::describe_counter!(GRPC_HANDLED, "Calls answered, by code");
     metrics::describe_histogram!(GRPC_SECONDS, "From request head to answer, or to the end of the stream");

@@ -41,7 +41,7 @@ impl Deadline {
     pub(super) fn requested(headers: &HeaderMap, arrived: Instant, max: Duration) -> Option<Self> {
         let asked = parse(headers.get(HEADER)?.to_str().ok()?)?;
         let margin = (asked / 8).min(LARGEST_MARGIN);
-        Some(Self(arrived + (asked - margin).min(max)))
+        Some(Self(arrived + asked.saturating_sub(margin).min(max)))
     }
 }
 

@@ -1,7 +1,9 @@
 //! The chassis against real servers: PostgreSQL, RabbitMQ, Redis.
 
+mod auth;
 mod batch;
 mod consumer;
+mod grpc;
 mod idempotency;
 mod pg;
 mod redis;
