@@ -74,8 +74,8 @@ impl Orders {
     pub(crate) async fn drive_here(&self, mut process: Process, mut subject: Subject) -> Result<Subject, Error> {
         for _ in 0..MAX_RACES {
             match self.walk(&mut process, subject).await {
-                Ok(Walked::Ended(subject)) => return Ok(subject),
-                Ok(Walked::Overtaken) => {}
+                Ok(Some(subject)) => return Ok(subject),
+                Ok(None) => {}
                 Err(error) => {
                     let message = Chain(&error).to_string();
                     self.note_failure(&process, &message).await;
@@ -93,12 +93,6 @@ impl Orders {
     }
 }
 
-enum Walked {
-    Ended(Subject),
-    /// Somebody else moved the process or changed the order in between.
-    Overtaken,
-}
-
 /// Of a transaction: somebody else was faster, roll back; or a plain error.
 #[derive(Debug, thiserror::Error)]
 enum CloseError {
@@ -111,7 +105,8 @@ enum CloseError {
 }
 
 impl Orders {
-    async fn walk(&self, process: &mut Process, subject: Subject) -> Result<Walked, Error> {
+    /// `None`: somebody else moved the process or changed the order in between.
+    async fn walk(&self, process: &mut Process, subject: Subject) -> Result<Option<Subject>, Error> {
         let touches = subject.touches();
         while is_remote(process.step) {
             let (outcome, refusal) = match self.call(process, &subject).await {
@@ -128,7 +123,7 @@ impl Orders {
             // remote refused must not be lost.
             if is_remote(step) || refusal.is_some() {
                 if !self.advance(process, step, refusal).await? {
-                    return Ok(Walked::Overtaken);
+                    return Ok(None);
                 }
                 process.step = step;
             } else {
@@ -218,7 +213,7 @@ fn units(order: &Order, count: impl Fn(&Line) -> i64) -> Vec<SkuUnits> {
 
 impl Orders {
     /// The last step: the order's new state, its event and the end of the process commit together.
-    async fn close(&self, process: &Process, step: Step, subject: Subject) -> Result<Walked, Error> {
+    async fn close(&self, process: &Process, step: Step, subject: Subject) -> Result<Option<Subject>, Error> {
         let (schema, clock) = (self.schema, self.clock.clone());
         let (process, verb) = (process.clone(), process.verb);
         let closed = pg::in_tx(&self.pool, move |conn| {
@@ -248,10 +243,10 @@ impl Orders {
                 counter!("oneshelf_orders_processes_finished_total", "verb" => verb.as_str(), "step" => step.as_str())
                     .increment(1);
                 info!(step = step.as_str(), "process finished");
-                Ok(Walked::Ended(subject))
+                Ok(Some(subject))
             }
             // A refused transition means that what we hold is older than what is stored.
-            Err(CloseError::Overtaken | CloseError::Refused(_)) => Ok(Walked::Overtaken),
+            Err(CloseError::Overtaken | CloseError::Refused(_)) => Ok(None),
             Err(CloseError::Database(error)) => Err(error.into()),
         }
     }

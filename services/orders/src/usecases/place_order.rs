@@ -60,12 +60,6 @@ pub struct Proof {
     pub signature: Vec<u8>,
 }
 
-/// What was found under the order's id.
-enum Written {
-    New(Process, Order),
-    Before,
-}
-
 impl Orders {
     /// Answers with the order as it was when it had just been confirmed; or with the refusal, each time the same.
     pub async fn place_order(&self, caller: &Caller, command: PlaceOrder) -> Result<Order, Error> {
@@ -90,24 +84,23 @@ impl Orders {
             effective_at: asked_at,
             attempts: 0,
         };
-        match self.write_order(order, process, fingerprint, expired).await? {
-            Written::New(process, order) => {
-                let driven = self.drive(process, Subject::Order(order)).await?;
-                placed(driven)
-            }
-            Written::Before => placed(self.resume(order_id.as_uuid(), Verb::Place).await?),
-        }
+        let ended = if self.write_order(&order, &process, fingerprint, expired).await? {
+            self.drive(process, Subject::Order(order)).await?
+        } else {
+            self.resume(order_id.as_uuid(), Verb::Place).await?
+        };
+        placed(ended)
     }
 
     /// Writes the order and its process, if nobody did before. An expired quote makes no new order, but a request that
-    /// is repeated later than its quote lasts still gets its answer.
+    /// is repeated later than its quote lasts still gets its answer. `false`: it was written before.
     async fn write_order(
         &self,
-        order: Order,
-        process: Process,
+        order: &Order,
+        process: &Process,
         fingerprint: [u8; 32],
         expired: Option<Refusal>,
-    ) -> Result<Written, Error> {
+    ) -> Result<bool, Error> {
         let order_id = order.order_id;
         let new = NewOrder { order: order.clone(), fingerprint, process: process.clone(), due_at: self.lease_end() };
         let known = pg::in_tx(&self.pool, move |conn| {
@@ -124,8 +117,8 @@ impl Orders {
         })
         .await?;
         match known {
-            None => Ok(Written::New(process, order)),
-            Some(known) if known == fingerprint => Ok(Written::Before),
+            None => Ok(true),
+            Some(known) if known == fingerprint => Ok(false),
             Some(_) => Err(Error::RequestIdReused),
         }
     }
