@@ -1,5 +1,7 @@
 //! The chassis against real servers: PostgreSQL, RabbitMQ, Redis.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod admin;
 mod auth;
 mod batch;
 mod consumer;

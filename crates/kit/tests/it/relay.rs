@@ -137,6 +137,42 @@ async fn cut_connections_lose_nothing_and_apply_nothing_twice() {
     assert_eq!(applied.into_iter().collect::<HashSet<_>>(), things.into_iter().collect());
 }
 
+/// Three power cuts of the broker while events flow. Needs a stack that nobody else uses:
+/// `export ONESHELF_LOCAL_DIR=$(mktemp -d); deploy/local/up; . $ONESHELF_LOCAL_DIR/env`, then this with `--ignored`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "kills the broker of the stack, so it must run alone"]
+async fn a_killed_broker_loses_nothing_and_hangs_nothing() {
+    let (shop, rabbit) = (Shop::open().await, Rabbit::new());
+    shop.consume(&rabbit, THINGS, |_| None).await;
+    shop.relay(&rabbit);
+    let things = names("thing", 30_000);
+    for (round, chunk) in things.chunks(100).enumerate() {
+        shop.append(chunk).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        if round % 100 == 50 {
+            tokio::spawn(async {
+                control("kill").await;
+                control("start").await;
+            });
+        }
+    }
+    let patience = Duration::from_secs(120);
+    wait_for("empty outbox", patience, async || (shop.unpublished().await == 0).then_some(())).await;
+    wait_for("all effects", patience, async || {
+        (shop.count("SELECT COUNT(*) FROM shop.effects").await >= 30_000).then_some(())
+    })
+    .await;
+    let applied = shop.effects(QUEUE).await;
+    assert_eq!(applied.len(), things.len(), "an event was applied twice");
+    assert_eq!(applied.into_iter().collect::<HashSet<_>>(), things.into_iter().collect());
+}
+
+async fn control(verb: &str) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/local/ctl");
+    let status = tokio::process::Command::new(script).args(["rabbitmq", verb]).status().await.unwrap();
+    assert!(status.success(), "{verb} the broker");
+}
+
 #[tokio::test]
 async fn an_event_too_large_to_publish_is_refused_where_the_request_can_still_fail() {
     let shop = Shop::open().await;
