@@ -331,6 +331,20 @@ mod tests {
         });
     }
 
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_collector_that_never_answers_does_not_hold_up_the_end() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", silent.local_addr().unwrap());
+        let provider = tracer_provider(&endpoint, 1.0, "test").unwrap();
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            info_span!("work").in_scope(|| {});
+        });
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let telemetry = Telemetry { metrics, provider: Some(provider) };
+        tokio::time::timeout(FLUSH_TIMEOUT * 2, telemetry.flush()).await.expect("the flush is bounded");
+    }
+
     #[test]
     fn outside_a_span_there_is_no_trace() {
         without_exporter(|| assert_eq!(current_traceparent(), None));
