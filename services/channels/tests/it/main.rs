@@ -7,3 +7,4 @@ mod prices_published;
 mod stock_level_changed;
 mod subscribe;
 mod support;
+mod verify;

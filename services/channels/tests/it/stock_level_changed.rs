@@ -1,11 +1,10 @@
 //! Stock as inventory announces it, under every delivery that a broker can make of it.
 
-use std::sync::Arc;
-
 use futures::future::join_all;
 use oneshelf_proto::channels::v1 as pb;
+use oneshelf_testkit::wait_for;
 
-use crate::support::{Shop, web};
+use crate::support::{SOON, Shop, web};
 
 #[tokio::test]
 async fn a_stock_event_changes_every_channel_that_sells_from_its_location() {
@@ -57,32 +56,77 @@ async fn a_channel_that_comes_later_lists_what_is_there_and_one_that_moves_lists
     shop.stop().await;
 }
 
+/// The lock of `store::registry`.
+const REGISTRY: i64 = 0x6368_616e_6e65_6c73;
+
+/// Waits until somebody waits for the registry, or went on without.
+async fn wait_until_held_up(shop: &Shop, went_on: impl AsyncFn() -> bool) {
+    wait_for("waiter or a racer", SOON, async || {
+        let waiting: bool = sqlx::query_scalar(
+            r"
+            SELECT EXISTS (
+                SELECT FROM pg_locks
+                WHERE locktype = 'advisory' AND NOT granted
+                  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+            )
+            ",
+        )
+        .fetch_one(&shop.pool)
+        .await
+        .expect("the locks are read");
+        (waiting || went_on().await).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
-async fn a_location_added_while_its_stock_changes_misses_nothing() {
-    let shop = Arc::new(Shop::open().await);
-    shop.channel("WEB", &["WH"]).await;
-    let stock = async {
-        for version in 1..=60 {
-            let events: Vec<_> =
-                (0..20).map(|n| shop.stock_event(&format!("S{n}"), "SHOP", version, version)).collect();
-            shop.publish_stock(&events).await;
-            tokio::task::yield_now().await;
-        }
+async fn stock_that_changes_while_its_channel_is_registered_is_listed() {
+    let shop = Shop::open().await;
+    let mut registration = shop.pool.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(REGISTRY).execute(&mut *registration).await.unwrap();
+    sqlx::raw_sql(
+        r"
+        INSERT INTO channels.channels (channel_id, kind, title, currency, version, created_at, updated_at)
+        VALUES ('WEB', 'WEB', 'Web shop', 'GBP', 1, now(), now());
+        INSERT INTO channels.channel_locations (channel_id, location_id)
+        VALUES ('WEB', 'WH');
+        ",
+    )
+    .execute(&mut *registration)
+    .await
+    .unwrap();
+
+    shop.announce_stock("A", "WH", 5, 1).await;
+    wait_until_held_up(&shop, async || shop.applied().await == 1).await;
+    registration.commit().await.unwrap();
+    shop.wait_for_applied(1).await;
+    assert_eq!(shop.listing("WEB", "A").await.unwrap().available, 5);
+    shop.stop().await;
+}
+
+#[tokio::test]
+async fn a_channel_that_is_registered_while_its_stock_changes_lists_it() {
+    let shop = Shop::open().await;
+    let mut fact = shop.pool.begin().await.unwrap();
+    sqlx::query("SELECT pg_advisory_xact_lock_shared($1)").bind(REGISTRY).execute(&mut *fact).await.unwrap();
+    sqlx::raw_sql("INSERT INTO channels.stock_facts VALUES ('A', 'WH', 5, 1, now())")
+        .execute(&mut *fact)
+        .await
+        .unwrap();
+
+    let registered = shop.channel("WEB", &["WH"]);
+    let committed = async {
+        let done = async || {
+            let channels: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM channels.channels").fetch_one(&shop.pool).await.unwrap();
+            channels == 1
+        };
+        wait_until_held_up(&shop, done).await;
+        fact.commit().await.unwrap();
     };
-    let moves = async {
-        for turn in 0..40 {
-            let locations: &[&str] = if turn % 2 == 0 { &["WH", "SHOP"] } else { &["WH"] };
-            let request = pb::UpdateChannelRequest {
-                request_id: shop.id(),
-                channel: Some(web("WEB", locations)),
-                expected_version: 0,
-            };
-            shop.client.clone().update_channel(request).await.unwrap();
-        }
-    };
-    futures::join!(stock, moves);
-    shop.wait_for_applied(1_200).await;
-    shop.verify().await;
+    futures::join!(registered, committed);
+    assert_eq!(shop.listing("WEB", "A").await.unwrap().available, 5);
+    shop.stop().await;
 }
 
 #[tokio::test]

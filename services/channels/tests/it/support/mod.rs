@@ -245,17 +245,17 @@ impl Shop {
         wait_for(&what, SOON, async || self.listing(channel_id, sku).await.filter(&wanted)).await
     }
 
-    /// Waits until this many events were applied by all consumers together.
+    /// How many events all consumers together have applied.
+    pub async fn applied(&self) -> i64 {
+        sqlx::query_scalar("SELECT COUNT(*) FROM channels.inbox WHERE event_id <> ALL ($1)")
+            .bind(&self.probes)
+            .fetch_one(&self.pool)
+            .await
+            .expect("the inbox is read")
+    }
+
     pub async fn wait_for_applied(&self, events: i64) {
-        wait_for("the inbox", SOON, async || {
-            let applied: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM channels.inbox WHERE event_id <> ALL ($1)")
-                .bind(&self.probes)
-                .fetch_one(&self.pool)
-                .await
-                .expect("the inbox is read");
-            (applied >= events).then_some(())
-        })
-        .await;
+        wait_for("event applied", SOON, async || (self.applied().await >= events).then_some(())).await;
     }
 
     pub async fn subscribe(&self, channel_id: &str, cursor: &str) -> Streaming<pb::SubscribeResponse> {
