@@ -1,9 +1,6 @@
 //! What a caller is told. The one place where an error becomes a status.
 
-use oneshelf_kit::{
-    pg::{self, DbErrorKind},
-    status::{self, Violations, error_info, retry_info},
-};
+use oneshelf_kit::status::{self, Violations, error_info, retry_info};
 use oneshelf_pricing::{EntryFault, Place, Refusal as Unpriced};
 use oneshelf_proto::catalog::v1::ErrorReason;
 use tonic::{Code, Status};
@@ -27,16 +24,12 @@ pub(super) fn status(error: Error) -> Status {
         }
         Error::OutOfScope => inform(Code::PermissionDenied, &error, ErrorReason::OutOfScope, NONE),
         Error::Denied(denied) => denied.into(),
-        Error::NotLoaded => status::unavailable(&error),
-        Error::Database(ref source) => match pg::kind(source) {
-            DbErrorKind::Unavailable => status::unavailable(&error),
-            DbErrorKind::Retryable => {
-                tracing::warn!(error = %source, "gave up on a contended transaction");
-                let text = "others changed the same rows, try again";
-                retry_info(Code::Aborted, text, DOMAIN, "CONTENTION", NONE, status::RETRY_DELAY)
-            }
-            DbErrorKind::Constraint(_) | DbErrorKind::Other => status::internal(&error),
-        },
+        Error::Conflict(ref source) => {
+            tracing::warn!(error = %source, "gave up on a contended transaction");
+            retry_info(Code::Aborted, "try again", DOMAIN, "TRY_AGAIN", NONE, status::RETRY_DELAY)
+        }
+        Error::NotLoaded | Error::Unavailable(_) => status::unavailable(&error),
+        Error::Internal(_) => status::internal(&error),
     }
 }
 

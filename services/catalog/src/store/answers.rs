@@ -9,6 +9,7 @@ pub struct Created {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "named as the columns are")]
 pub struct Published {
     pub book_version: i64,
     pub activate_at: DateTime<Utc>,

@@ -49,7 +49,7 @@ impl Catalog {
 }
 
 fn taken(error: Error, list: &PriceList) -> Error {
-    let Error::Database(source) = &error else { return error };
+    let Error::Internal(source) = &error else { return error };
     match (pg::constraint(source), &list.channel) {
         (Some(price_lists::PRIMARY_KEY), _) => {
             Refusal::PriceListExists { price_list_id: list.price_list_id.clone() }.into()

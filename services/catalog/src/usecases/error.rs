@@ -1,6 +1,10 @@
 //! Why a use case ends without doing what was asked. `grpc/status.rs` is the one place that says it to a caller.
 
-use oneshelf_kit::{auth::Denied, idempotency::Claim};
+use oneshelf_kit::{
+    auth::Denied,
+    idempotency::Claim,
+    pg::{self, DbErrorKind},
+};
 
 use crate::domain::Refusal;
 
@@ -19,8 +23,23 @@ pub enum Error {
     Denied(#[from] Denied),
     #[error("prices are not loaded yet")]
     NotLoaded,
-    #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    /// Others changed the same rows, and the unit of work was repeated in vain.
+    #[error("the transaction met others again and again")]
+    Conflict(#[source] sqlx::Error),
+    #[error("the database is away")]
+    Unavailable(#[source] sqlx::Error),
+    #[error("the database refused a statement")]
+    Internal(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match pg::kind(&error) {
+            DbErrorKind::Retryable => Self::Conflict(error),
+            DbErrorKind::Unavailable => Self::Unavailable(error),
+            DbErrorKind::Constraint(_) | DbErrorKind::Other => Self::Internal(error),
+        }
+    }
 }
 
 /// What was not found.

@@ -4,8 +4,9 @@
 //!
 //! | statement | lock |
 //! |---|---|
+//! | find the list | — |
 //! | claim the request id | its row |
-//! | find the list; find a SKU that does not exist | — |
+//! | find a SKU that does not exist | — |
 //! | advance the `price_books` head | publishes wait for each other from here to the commit |
 //! | insert the version; insert the prices; count the publish on its list | the list |
 //! | append the events; store the answer | — |
@@ -21,7 +22,7 @@ use super::{Catalog, Error, Kind, answered, scope::check_writes_list};
 use crate::{
     domain::{
         Refusal,
-        price_list::{BookVersion, NewPrice, Publication},
+        price_list::{BookVersion, NewPrice, PriceList, Publication},
     },
     events,
     store::{
@@ -56,10 +57,11 @@ impl Catalog {
             let unit = unit.clone();
             Box::pin(async move {
                 let (caller, key, publish, clock) = &*unit;
+                let list = writable_list(conn, caller, &publish.price_list_id).await?;
                 if let Some(answer) = answered(idempotency::claim(conn, schema, key, now).await?)? {
                     return Ok(answers::decode::<Published>(&answer)?);
                 }
-                let (book, events) = make_version(conn, caller, publish, clock, now).await?;
+                let (book, events) = make_version(conn, &list, publish, clock, now).await?;
                 outbox::append(conn, schema, &events, now).await?;
                 let answer = Published {
                     book_version: book.book_version,
@@ -82,17 +84,25 @@ impl Catalog {
     }
 }
 
-async fn make_version(
+async fn writable_list(
     conn: &mut PgConnection,
     caller: &Caller,
+    price_list_id: &PriceListId,
+) -> Result<PriceList, Error> {
+    let list = price_lists::find_price_list(conn, price_list_id)
+        .await?
+        .ok_or_else(|| Error::NotFound { kind: Kind::PriceList, id: price_list_id.to_string() })?;
+    check_writes_list(caller, &list)?;
+    Ok(list)
+}
+
+async fn make_version(
+    conn: &mut PgConnection,
+    list: &PriceList,
     publish: &Publish,
     clock: &Clock,
     now: DateTime<Utc>,
 ) -> Result<(BookVersion, Vec<outbox::OutboxEvent>), Error> {
-    let list = price_lists::find_price_list(conn, &publish.price_list_id)
-        .await?
-        .ok_or_else(|| Error::NotFound { kind: Kind::PriceList, id: publish.price_list_id.to_string() })?;
-    check_writes_list(caller, &list)?;
     let publication = Publication::settle(list.currency, &publish.entries, publish.activate_at, now)?;
     let skus: Vec<&str> = publication.entries.iter().map(|e| e.sku.as_str()).collect();
     if let Some((line, sku)) = products::find_unknown_sku(conn, &skus).await? {
@@ -110,6 +120,6 @@ async fn make_version(
     price_books::insert_prices(conn, &book, &publication.entries).await?;
     let chunks = publication.entries.len().div_ceil(events::PRICES_PER_EVENT) as i64;
     let before = price_lists::count_publish(conn, &list.price_list_id, chunks).await?;
-    let events = events::prices_published(clock, &list, &book, &publication.entries, before);
+    let events = events::prices_published(clock, list, &book, &publication.entries, before);
     Ok((book, events))
 }

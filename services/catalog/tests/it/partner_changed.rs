@@ -6,7 +6,10 @@ use oneshelf_kit::{
     relay,
     schema::Schema,
 };
-use oneshelf_proto::partners::v1::{Partner, PartnerChanged, PartnerState};
+use oneshelf_proto::{
+    catalog::v1::QuotePricesRequest,
+    partners::v1::{Partner, PartnerChanged, PartnerState},
+};
 use oneshelf_testkit::{create_kit_tables, wait_for};
 use oneshelf_values::new_id;
 use prost::Message as _;
@@ -39,8 +42,7 @@ async fn send(shop: &Shop, partners: Schema, events: &[OutboxEvent]) {
 }
 
 async fn price_of_a(shop: &mut Shop) -> Option<i64> {
-    let mut request = basket(&[("A", 1)]);
-    request.partner_id = "D-1".to_owned();
+    let request = QuotePricesRequest { partner_id: "D-1".to_owned(), ..basket(&[("A", 1)]) };
     let quote = shop.client.quote_prices(request).await.ok()?.into_inner().quote?;
     Some(quote.lines[0].gross_minor)
 }
@@ -48,7 +50,7 @@ async fn price_of_a(shop: &mut Shop) -> Option<i64> {
 async fn wait_for_price(shop: &mut Shop, pence: i64) {
     let shop = tokio::sync::Mutex::new(shop);
     wait_for("the partner's price", Duration::from_secs(20), async || {
-        (price_of_a(&mut *shop.lock().await).await == Some(pence)).then_some(())
+        (price_of_a(*shop.lock().await).await == Some(pence)).then_some(())
     })
     .await;
 }

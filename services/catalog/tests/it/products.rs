@@ -14,7 +14,7 @@ fn request(shop: &Shop, products: Vec<Product>) -> BatchCreateProductsRequest {
 
 fn with_gtin(product_id: &str, sku: &str, gtin: &str) -> Product {
     let mut product = product(product_id, &[sku]);
-    product.variants[0].gtin = gtin.to_owned();
+    gtin.clone_into(&mut product.variants[0].gtin);
     product
 }
 

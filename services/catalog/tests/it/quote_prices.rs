@@ -166,16 +166,15 @@ async fn quote_prices_refuses_what_has_no_price_or_is_too_much() {
         ..basket(&[("A", 1)])
     };
     let unknown_free = QuotePricesRequest { lines: vec![with_override("NONE", 0, "free")], ..basket(&[]) };
-    use Code::{FailedPrecondition as Failed, InvalidArgument as Invalid};
     let cases = [
-        (basket(&[("A", 1), ("B", 1)]), Failed, "PRICE_NOT_FOUND"),
-        (basket(&[("A", 1), ("NONE", 1)]), Failed, "VARIANT_NOT_FOUND"),
-        (unknown_free, Failed, "VARIANT_NOT_FOUND"),
-        (on("NONE", "GBP"), Failed, "PRICE_LIST_NOT_FOUND"),
-        (on("EU", "GBP"), Invalid, "CURRENCY_MISMATCH"),
-        (on("WEB", "EUR"), Invalid, "CURRENCY_MISMATCH"),
-        (basket(&[("A", 1_000_000_000)]), Failed, "AMOUNT_OVERFLOW"),
-        (discounted, Failed, "DISCOUNT_EXCEEDS_TOTAL"),
+        (basket(&[("A", 1), ("B", 1)]), Code::FailedPrecondition, "PRICE_NOT_FOUND"),
+        (basket(&[("A", 1), ("NONE", 1)]), Code::FailedPrecondition, "VARIANT_NOT_FOUND"),
+        (unknown_free, Code::FailedPrecondition, "VARIANT_NOT_FOUND"),
+        (on("NONE", "GBP"), Code::FailedPrecondition, "PRICE_LIST_NOT_FOUND"),
+        (on("EU", "GBP"), Code::InvalidArgument, "CURRENCY_MISMATCH"),
+        (on("WEB", "EUR"), Code::InvalidArgument, "CURRENCY_MISMATCH"),
+        (basket(&[("A", 1_000_000_000)]), Code::FailedPrecondition, "AMOUNT_OVERFLOW"),
+        (discounted, Code::FailedPrecondition, "DISCOUNT_EXCEEDS_TOTAL"),
     ];
     for (request, code, reason) in cases {
         let status = quote(&mut shop.client, request).await.unwrap_err();

@@ -47,13 +47,11 @@ pub(in crate::grpc) fn request(request: proto::QuotePricesRequest) -> Result<Quo
 fn line(violations: &mut Violations, index: usize, line: proto::QuoteLine, currency: Option<Currency>) -> Option<Line> {
     let at = |field| At("lines", index, field);
     let sku: Option<Sku> = violations.check(at("sku"), line.sku.parse());
-    let quantity = match line.quantity {
-        1..=MAX_LINE_QUANTITY => violations.check(at("quantity"), Quantity::try_new(line.quantity)),
-        _ => {
-            violations.add(at("quantity"), format!("must be 1 to {MAX_LINE_QUANTITY}"));
-            None
-        }
-    };
+    let within = (1..=MAX_LINE_QUANTITY).contains(&line.quantity);
+    if !within {
+        violations.add(at("quantity"), format!("must be 1 to {MAX_LINE_QUANTITY}"));
+    }
+    let quantity = Quantity::try_new(line.quantity).ok().filter(|_| within);
     let price_override = match &line.override_unit_price {
         None => {
             if !line.override_reason.is_empty() {

@@ -59,6 +59,7 @@ impl Shop {
         new_id(&self.clock).to_string()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as a message field takes it")]
     pub fn in_hours(&self, hours: i64) -> Option<Timestamp> {
         Some(at(self.clock.now() + chrono::TimeDelta::hours(hours)))
     }
@@ -141,6 +142,7 @@ pub fn price_list(price_list_id: &str, currency: &str, channel: &str) -> proto::
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a message field takes it")]
 pub fn pounds(micros: i64) -> Option<common::UnitPrice> {
     Some(common::UnitPrice { micros, currency_code: "GBP".to_owned() })
 }
