@@ -1,12 +1,11 @@
 //! The one binary: every service and every tool of OneShelf.
 
-mod bench;
+mod api;
 mod chassis;
 mod config;
 mod demo;
 mod keys;
 mod migrate;
-mod replay;
 mod serve;
 mod verify;
 
@@ -38,10 +37,6 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Check every invariant over all schemas; exit 1 when one is broken.
     Verify(verify::VerifyArgs),
-    /// Drive a real retailer's year through the API and compare every figure.
-    Replay(replay::ReplayArgs),
-    /// Measure speed beside the limit of this machine.
-    Bench(bench::BenchArgs),
     /// Serve everything with a demo shop and live traffic.
     Demo(demo::DemoArgs),
     /// Look at the configuration.
@@ -49,9 +44,6 @@ enum Command {
     Config(ConfigCommand),
     /// Print the version.
     Version,
-    /// The bare gRPC echo that `bench` measures against.
-    #[command(hide = true)]
-    BenchEcho(bench::EchoArgs),
 }
 
 #[derive(Subcommand)]
@@ -102,8 +94,6 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate::run(&load()?).await,
         Command::Keys(command) => keys::run(command, &load()?).await,
         Command::Verify(args) => verify::run(&args, &load()?).await,
-        Command::Replay(args) => replay::run(args).await,
-        Command::Bench(args) => bench::run(args).await,
         Command::Demo(args) => demo::run(args, load()?).await,
         Command::Config(ConfigCommand::Check) => {
             load()?;
@@ -118,6 +108,5 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             println!("oneshelf {}", env!("CARGO_PKG_VERSION"));
             Ok(ExitCode::SUCCESS)
         }
-        Command::BenchEcho(args) => bench::echo::serve(args).await,
     }
 }
