@@ -1,5 +1,7 @@
 //! What an operator can set for this service.
 
+use std::convert::Infallible;
+
 use oneshelf_kit::config::DatabaseConfig;
 use serde::Deserialize;
 
@@ -7,4 +9,11 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub database: DatabaseConfig,
+}
+
+impl Config {
+    /// So far every value that can be read is a valid one.
+    pub fn validate(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
 }

@@ -13,10 +13,10 @@
 //! enrolled keeps its points and is adopted when it is; until then nobody sees it.
 
 pub mod config;
+pub mod consumers;
 pub mod server;
 pub mod verify;
 
-mod consumers;
 mod domain;
 mod grpc;
 mod store;

@@ -15,10 +15,10 @@
 //! record; returns of goods come in from orders.
 
 pub mod config;
+pub mod consumers;
 pub mod server;
 pub mod verify;
 
-mod consumers;
 mod domain;
 mod events;
 mod grpc;

@@ -16,3 +16,6 @@ pub(crate) const SALES: Subscription = Subscription::new(
     "loyalty.sales",
     &["orders.order.shipped.v1", "orders.sale.recorded.v1", "orders.items.returned.v1"],
 );
+
+/// For declaring the queues when installing, before orders publishes its first event (`Broker::declare`).
+pub const SUBSCRIPTIONS: &[Subscription] = &[SALES];

@@ -12,3 +12,6 @@ pub(crate) use items_returned::items_returned;
 
 pub(crate) const ITEMS_RETURNED: Subscription =
     Subscription::new("partners.items_returned", &["orders.items.returned.v1"]);
+
+/// For declaring the queues when installing, before orders publishes its first event (`Broker::declare`).
+pub const SUBSCRIPTIONS: &[Subscription] = &[ITEMS_RETURNED];

@@ -1,0 +1,9 @@
+//! The service as its callers and the broker see it: a real server, a real database, a real broker.
+
+mod access;
+mod batch_create_members;
+mod get_member;
+mod list_members;
+mod list_points_entries;
+mod sales;
+mod support;
