@@ -43,6 +43,7 @@ pub struct PriceFact {
     pub book_version: i64,
     /// From when quotes use the book that brought it in.
     pub activate_at: DateTime<Utc>,
+    /// As its event says; catalog counts a publication from its activation.
     pub published_at: DateTime<Utc>,
 }
 
@@ -56,7 +57,8 @@ impl PriceFact {
     /// had to wait, when it began to count.
     pub fn source_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let active_from = self.active_from();
-        if active_from <= now { self.published_at.max(active_from) } else { self.published_at }
+        let at = if active_from <= now { self.published_at.max(active_from) } else { self.published_at };
+        at.min(now)
     }
 }
 
@@ -96,5 +98,6 @@ mod tests {
         assert_eq!(fact.active_from(), at(30));
         assert_eq!(fact.source_at(at(25)), at(20));
         assert_eq!(fact.source_at(at(31)), at(30));
+        assert_eq!(fact.source_at(at(15)), at(15));
     }
 }
