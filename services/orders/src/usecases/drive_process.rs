@@ -106,7 +106,7 @@ enum CloseError {
 
 impl Orders {
     /// `None`: somebody else moved the process or changed the order in between.
-    async fn walk(&self, process: &mut Process, subject: Subject) -> Result<Option<Subject>, Error> {
+    async fn walk(&self, process: &mut Process, mut subject: Subject) -> Result<Option<Subject>, Error> {
         let touches = subject.touches();
         while is_remote(process.step) {
             let (outcome, refusal) = match self.call(process, &subject).await {
@@ -122,10 +122,13 @@ impl Orders {
             // The last step comes with its own transaction; storing that it is next would gain nothing. But why the
             // remote refused must not be lost.
             if is_remote(step) || refusal.is_some() {
-                if !self.advance(process, step, refusal).await? {
+                if !self.advance(process, step, refusal.clone()).await? {
                     return Ok(None);
                 }
                 process.step = step;
+                if let (Subject::Order(order), Some(refusal)) = (&mut subject, refusal) {
+                    order.refusal = Some(refusal);
+                }
             } else {
                 return self.close(process, step, subject).await;
             }
