@@ -8,7 +8,7 @@ cd "$ROOT"
 
 # A login shell is not given everywhere (make, CI), so cargo's usual place is looked at too.
 ensure_rust() {
-  if ! command -v cargo >/dev/null && [ -x "$HOME/.cargo/bin/cargo" ]; then PATH=$HOME/.cargo/bin:$PATH; fi
+  if ! command -v cargo >/dev/null && [ -x "${HOME:-}/.cargo/bin/cargo" ]; then PATH=$HOME/.cargo/bin:$PATH; fi
   command -v cargo >/dev/null ||
     die "cargo is missing: install Rust 1.95 or later (https://rustup.rs); the distribution's own is too old"
   command -v cc >/dev/null || install_packages gcc libc6-dev || die "a C compiler is missing: install gcc"
