@@ -22,7 +22,7 @@
 //! A channel's stream needs no queue of its own: a listing keeps only its newest sequence number, so "after my cursor,
 //! in order" is snapshot, delta and coalescing in one question, and the server keeps nothing per subscriber.
 
-mod consumers;
+pub mod consumers;
 mod domain;
 mod events;
 mod grpc;

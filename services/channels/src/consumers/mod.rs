@@ -33,3 +33,7 @@ fn instant(field: &'static str, at: Option<&prost_types::Timestamp>) -> Result<D
         .map(truncate)
         .ok_or_else(|| bad(field))
 }
+
+/// For declaring the queues when installing, before the first event is published.
+pub const SUBSCRIPTIONS: &[oneshelf_kit::consumer::Subscription] =
+    &[stock_level_changed::SUBSCRIPTION, prices_published::SUBSCRIPTION];

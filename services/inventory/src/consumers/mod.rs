@@ -10,8 +10,8 @@ use crate::usecases::take_channels::{self, ChannelRecord};
 /// What channels sell from, as the registry announces it.
 pub const CHANNEL_CHANGED: Subscription = Subscription::new("inventory.channel_changed", &["channels.channel.changed.v1"]);
 
-/// Every queue of this service.
-pub const SUBSCRIPTIONS: &[&Subscription] = &[&CHANNEL_CHANGED];
+/// For declaring the queues when installing, before the first event is published.
+pub const SUBSCRIPTIONS: &[Subscription] = &[CHANNEL_CHANGED];
 
 pub fn channel_changed<'a>(
     conn: &'a mut PgConnection,

@@ -44,7 +44,7 @@ pub async fn sell(
     let mut rng = ChaCha8Rng::from_os_rng();
     let mut tick = tokio::time::interval(Duration::from_secs_f64(1.0 / rate.clamp(0.1, 200.0)));
     let mut number = 0_u64;
-    let visit = Visit { api, clock, articles, tally };
+    let visit = Visit { api, clock, articles, tally, stop: stop.clone() };
     while stop.run_until_cancelled(tick.tick()).await.is_some() {
         number += 1;
         let plan = Plan::next(&mut rng, number, visit.articles.len());
@@ -108,6 +108,7 @@ struct Visit {
     clock: Clock,
     articles: Arc<[shop::Article]>,
     tally: Arc<Tally>,
+    stop: CancellationToken,
 }
 
 impl Visit {
@@ -124,6 +125,8 @@ impl Visit {
         };
         match outcome {
             Ok(()) => {}
+            // The shop closes while this visitor is inside.
+            Err(_) if self.stop.is_cancelled() => {}
             Err(status) if status.code() == Code::FailedPrecondition => {
                 tally.refused.fetch_add(1, Ordering::Relaxed);
             }
