@@ -1,6 +1,7 @@
 //! The catalog on a real server, a fresh database and the real broker.
 #![expect(clippy::unwrap_used, reason = "what is unwrapped here is the test's own claim")]
 
+mod access;
 mod create_price_list;
 mod get_price_book;
 mod partner_changed;

@@ -97,14 +97,6 @@ async fn batch_create_products_names_every_bad_field() {
 }
 
 #[tokio::test]
-async fn batch_create_products_needs_its_scope_and_a_key() {
-    let shop = Shop::open().await;
-    let mut reader = shop.client_for(&["catalog:GetProduct"], None, None).await;
-    let status = reader.batch_create_products(request(&shop, vec![product("P", &["S"])])).await.unwrap_err();
-    assert_eq!(refusal(&status), (Code::PermissionDenied, "SCOPE_MISSING".to_owned()));
-}
-
-#[tokio::test]
 async fn get_product_of_an_unknown_or_malformed_id_is_refused() {
     let mut shop = Shop::open().await;
     let unknown = GetProductRequest { product_id: "NONE".to_owned() };

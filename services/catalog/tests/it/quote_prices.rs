@@ -4,7 +4,7 @@ use oneshelf_proto::{
     r#type::v1::{Money, UnitPrice},
 };
 use prost::Message as _;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
 use crate::support::{Client, Shop, bad_fields, basket, entry, keys, pounds, refusal, told};
 
@@ -265,18 +265,4 @@ async fn quote_prices_names_every_bad_field() {
     for (request, fields) in cases {
         assert_eq!(bad_fields(&quote(&mut shop.client, request).await.unwrap_err()), fields);
     }
-}
-
-#[tokio::test]
-async fn quote_prices_needs_a_key() {
-    let shop = Shop::stocked().await;
-    let channel = tonic::transport::Channel::from_shared(format!("http://{}", shop.server.address())).unwrap();
-    let mut nobody =
-        oneshelf_proto::catalog::v1::catalog_service_client::CatalogServiceClient::new(channel.connect_lazy());
-    let status = nobody.quote_prices(basket(&[("A", 1)])).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unauthenticated);
-    let mut wrong = Request::new(basket(&[("A", 1)]));
-    wrong.metadata_mut().insert("authorization", "Bearer osk_0000_0000".parse().unwrap());
-    let status = nobody.quote_prices(wrong).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unauthenticated);
 }
