@@ -94,7 +94,9 @@ pub fn init(cfg: &TelemetryConfig, name: &'static str) -> Result<Telemetry, Tele
         .map(|endpoint| tracer_provider(endpoint, cfg.otlp_sample_ratio, name))
         .transpose()?;
     // Logs go to stderr: stdout belongs to what a command prints as its result.
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     let lines = if cfg.json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     let export = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(name)));
     // The filter stands on the lines alone, so that a quiet log does not cut traces apart; exported spans are
