@@ -296,3 +296,154 @@ pub struct ShipUnits {
     pub line_no: i32,
     pub quantity: i64,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn order(lines: &[(i64, i64)]) -> Order {
+        let now = "2026-11-23T10:00:00Z".parse().unwrap();
+        Order {
+            order_id: "0193a1b2-0000-7000-8000-000000000001".parse().unwrap(),
+            origin: Origin::Quote {
+                quote_id: "0193a1b2-0000-7000-8000-000000000002".parse().unwrap(),
+                book_version: 1,
+            },
+            state: State::Placing,
+            channel: "WEB".parse().unwrap(),
+            location: "WH".parse().unwrap(),
+            partner: Some("D-1".parse().unwrap()),
+            member: None,
+            reference: String::new(),
+            currency: Currency::GBP,
+            lines: (1..)
+                .zip(lines)
+                .map(|(line_no, &(ordered, total_minor))| Line {
+                    line_no,
+                    sku: format!("S{line_no}").parse().unwrap(),
+                    ordered,
+                    unallocated: ordered,
+                    allocated: 0,
+                    shipping: 0,
+                    shipped: 0,
+                    cancelled: 0,
+                    returned: 0,
+                    list_unit_price_micros: None,
+                    unit_price_micros: 0,
+                    override_reason: String::new(),
+                    total_minor,
+                })
+                .collect(),
+            fees: Vec::new(),
+            goods_total_minor: lines.iter().map(|(_, total_minor)| total_minor).sum(),
+            fee_total_minor: 0,
+            refusal: None,
+            cancel_reason: None,
+            tracking_number: None,
+            effective_at: now,
+            created_at: now,
+            version: 1,
+        }
+    }
+
+    fn adds_up(order: &Order) -> bool {
+        order.lines.iter().all(|line| {
+            let counts = [line.unallocated, line.allocated, line.shipped, line.cancelled];
+            counts.iter().sum::<i64>() == line.ordered
+                && counts.iter().all(|count| *count >= 0)
+                && (0..=line.allocated).contains(&line.shipping)
+                && (0..=line.shipped).contains(&line.returned)
+        })
+    }
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Confirm,
+        Refuse,
+        Ship(Vec<(i32, i64)>),
+        Shipped,
+        Cancel,
+        Cancelled,
+        Complete,
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            3 => Just(Act::Confirm),
+            1 => Just(Act::Refuse),
+            3 => prop::collection::vec((0..4_i32, 0..6_i64), 0..4).prop_map(Act::Ship),
+            3 => Just(Act::Shipped),
+            1 => Just(Act::Cancel),
+            1 => Just(Act::Cancelled),
+            1 => Just(Act::Complete),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn lines_add_up_and_versions_rise_by_one_whatever_is_tried(
+            lines in prop::collection::vec((1..6_i64, 0..1_000_i64), 1..4),
+            acts in prop::collection::vec(act(), 0..8),
+        ) {
+            let mut order = order(&lines);
+            for act in acts {
+                let mut changed = order.clone();
+                let done = match &act {
+                    Act::Confirm => changed.confirm(),
+                    Act::Refuse => changed.refuse(),
+                    Act::Ship(units) => {
+                        let units: Vec<_> =
+                            units.iter().map(|&(line_no, quantity)| ShipUnits { line_no, quantity }).collect();
+                        changed.start_shipping(&units, None)
+                    }
+                    Act::Shipped => changed.finish_shipping(),
+                    Act::Cancel => changed.start_cancelling("changed my mind".to_owned()),
+                    Act::Cancelled => changed.finish_cancelling(),
+                    Act::Complete => changed.complete(),
+                };
+                if done.is_ok() {
+                    prop_assert_eq!(changed.version, order.version + 1);
+                    prop_assert!(adds_up(&changed), "{:?}", changed.lines);
+                    prop_assert!(changed.despatch_amount_minor().unwrap() <= changed.total_minor());
+                    order = changed;
+                }
+            }
+        }
+
+        #[test]
+        fn earlier_states_are_told_as_they_were(lines in prop::collection::vec((1..6_i64, 0..1_000_i64), 1..4), short in 0..5_i64) {
+            let mut order = order(&lines);
+            order.confirm().unwrap();
+            let confirmed = order.clone();
+            let units = [ShipUnits { line_no: 1, quantity: short.min(order.lines[0].ordered) }];
+            order.start_shipping(&units, None).unwrap();
+            order.finish_shipping().unwrap();
+            let shipped = order.clone();
+            order.lines[0].returned = order.lines[0].shipped;
+            order.version += 1;
+            prop_assert_eq!(&order.clone().as_confirmed(), &confirmed);
+            prop_assert_eq!(&order.as_shipped(), &shipped);
+        }
+    }
+
+    #[test]
+    fn only_a_dealers_order_above_zero_touches_credit_and_only_goods_touch_stock() {
+        let mut order = order(&[(1, 100)]);
+        assert_eq!(order.touches(), Touches { stock: true, credit: true });
+        order.fee_total_minor = -100;
+        assert_eq!(order.touches(), Touches { stock: true, credit: false });
+        (order.fee_total_minor, order.partner) = (0, None);
+        order.lines.clear();
+        assert_eq!(order.touches(), Touches { stock: false, credit: false });
+    }
+
+    #[test]
+    fn units_of_a_sku_on_several_lines_are_asked_for_once() {
+        let (a, b): (Sku, Sku) = ("A".parse().unwrap(), "B".parse().unwrap());
+        let units = units_by_sku([(&b, 1), (&a, 2), (&b, 3), (&a, 0)].into_iter());
+        assert_eq!(units, [SkuUnits { sku: a.clone(), quantity: 2 }, SkuUnits { sku: b.clone(), quantity: 4 }]);
+        assert!(units_by_sku([(&a, 0)].into_iter()).is_empty());
+    }
+}

@@ -82,8 +82,11 @@ impl Orders {
                     return Err(error);
                 }
             }
-            subject = self.load(&process).await?;
-            match store::processes::lease(&self.pool, process.process_id, process.verb, self.lease_end()).await? {
+            // The process first: once it is gone, the subject is what its last step made it.
+            let current =
+                store::processes::lease(&self.pool, process.process_id, process.verb, self.lease_end()).await?;
+            subject = self.load(process.verb, process.process_id).await?;
+            match current {
                 Some(current) => process = current,
                 None => return Ok(subject),
             }
@@ -254,9 +257,9 @@ impl Orders {
         }
     }
 
-    async fn load(&self, process: &Process) -> Result<Subject, Error> {
+    async fn load(&self, verb: Verb, process_id: Uuid) -> Result<Subject, Error> {
         let mut conn = self.pool.acquire().await?;
-        let subject = find_subject(&mut conn, process.verb, process.process_id).await?;
+        let subject = find_subject(&mut conn, verb, process_id).await?;
         subject.ok_or_else(|| Error::from(sqlx::Error::RowNotFound))
     }
 
@@ -339,9 +342,7 @@ impl Orders {
     /// Goes on with a process that was begun before, if it has not ended; answers what became of the subject.
     pub(crate) async fn resume(&self, process_id: Uuid, verb: Verb) -> Result<Subject, Error> {
         let process = store::processes::lease(&self.pool, process_id, verb, self.lease_end()).await?;
-        let mut conn = self.pool.acquire().await?;
-        let subject = find_subject(&mut conn, verb, process_id).await?.ok_or(sqlx::Error::RowNotFound)?;
-        drop(conn);
+        let subject = self.load(verb, process_id).await?;
         match process {
             Some(process) => self.drive(process, subject).await,
             None => Ok(subject),
