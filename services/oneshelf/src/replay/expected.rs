@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, anyhow};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 };
 
 /// One row of the revenue table: what a channel did in a month. Money in mills.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelMonth {
     pub documents: i64,
     pub lines: i64,
@@ -24,6 +24,33 @@ pub struct ChannelMonth {
     pub returned_mills: i64,
     pub net_mills: i64,
     pub units_free: i64,
+}
+
+impl ChannelMonth {
+    pub fn add(&mut self, other: &Self) {
+        self.documents += other.documents;
+        self.lines += other.lines;
+        self.units_out += other.units_out;
+        self.gross_mills += other.gross_mills;
+        self.units_returned += other.units_returned;
+        self.returned_mills += other.returned_mills;
+        self.net_mills += other.net_mills;
+        self.units_free += other.units_free;
+    }
+
+    /// Every figure with its name.
+    pub fn figures(&self) -> [(&'static str, i64); 8] {
+        [
+            ("documents", self.documents),
+            ("lines", self.lines),
+            ("units_out", self.units_out),
+            ("gross_mills", self.gross_mills),
+            ("units_returned", self.units_returned),
+            ("returned_mills", self.returned_mills),
+            ("net_mills", self.net_mills),
+            ("units_free", self.units_free),
+        ]
+    }
 }
 
 #[derive(Debug)]
