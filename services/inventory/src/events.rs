@@ -6,10 +6,7 @@ use oneshelf_proto::inventory::v1 as proto;
 use oneshelf_values::{ChannelId, Clock, new_id};
 use prost::Message;
 
-use crate::{
-    domain::event::Event,
-    time::timestamp,
-};
+use crate::{domain::event::Event, time::timestamp};
 
 pub const STOCK_LEVEL_CHANGED: &str = "inventory.stock_level.changed.v1";
 pub const HOLD_EXPIRED: &str = "inventory.hold.expired.v1";
@@ -45,12 +42,7 @@ pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<Outbo
                 .encode_to_vec(),
                 effective_at: now,
             },
-            Event::HoldExpired {
-                hold_id,
-                channel,
-                reference,
-                expired_at,
-            } => OutboxEvent {
+            Event::HoldExpired { hold_id, channel, reference, expired_at } => OutboxEvent {
                 event_id: new_id(clock),
                 routing_key: HOLD_EXPIRED,
                 event_type: PUBLISHED[1].1,

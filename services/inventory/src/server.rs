@@ -61,17 +61,14 @@ pub async fn start(cfg: &Config, chassis: &Chassis) -> anyhow::Result<Mounted> {
         Ok::<_, Infallible>(())
     });
 
-    let server = InventoryServiceServer::new(InventoryGrpc(inventory)).max_decoding_message_size(chassis.max_message_bytes);
+    let server =
+        InventoryServiceServer::new(InventoryGrpc(inventory)).max_decoding_message_size(chassis.max_message_bytes);
     Ok(Mounted::new("inventory").service(server).pool(pool))
 }
 
 /// The use cases over a pool, with their executor running.
 pub fn use_cases(cfg: &Config, chassis: &Chassis, pool: PgPool, schema: Schema) -> Inventory {
-    let options = Options {
-        max_group: cfg.max_group,
-        queue: cfg.queue,
-        writers: cfg.writers,
-    };
+    let options = Options { max_group: cfg.max_group, queue: cfg.queue, writers: cfg.writers };
     let (executor_pool, clock) = (pool.clone(), chassis.clock.clone());
     Inventory {
         batcher: Batcher::spawn(&chassis.lifecycle, "inventory.executor", options, Job::route, move |jobs| {

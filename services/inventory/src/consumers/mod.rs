@@ -8,7 +8,8 @@ use sqlx::PgConnection;
 use crate::usecases::take_channels::{self, ChannelRecord};
 
 /// What channels sell from, as the registry announces it.
-pub const CHANNEL_CHANGED: Subscription = Subscription::new("inventory.channel_changed", &["channels.channel.changed.v1"]);
+pub const CHANNEL_CHANGED: Subscription =
+    Subscription::new("inventory.channel_changed", &["channels.channel.changed.v1"]);
 
 /// For declaring the queues when installing, before the first event is published.
 pub const SUBSCRIPTIONS: &[Subscription] = &[CHANNEL_CHANGED];

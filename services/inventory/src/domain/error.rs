@@ -23,21 +23,11 @@ pub enum Refusal {
     #[error("hold {hold_id} does not exist")]
     HoldNotFound { hold_id: HoldId },
     #[error("hold {hold_id} expired at {expired_at}")]
-    HoldExpired {
-        hold_id: HoldId,
-        expired_at: DateTime<Utc>,
-    },
+    HoldExpired { hold_id: HoldId, expired_at: DateTime<Utc> },
     #[error("hold {hold_id} is already {state}")]
-    HoldResolved {
-        hold_id: HoldId,
-        state: &'static str,
-    },
+    HoldResolved { hold_id: HoldId, state: &'static str },
     #[error("line {line} of the commit takes {requested}, held are {held}")]
-    CommitExceedsHold {
-        line: usize,
-        held: i64,
-        requested: i64,
-    },
+    CommitExceedsHold { line: usize, held: i64, requested: i64 },
     #[error("hold {hold_id} is a hard hold: it has no expiry to move")]
     HoldNotExtendable { hold_id: HoldId },
     #[error("location {location} does not exist")]

@@ -10,10 +10,5 @@ pub enum Event {
     /// A committed group changed a level: the result, once per level and group.
     LevelChanged { key: LevelKey, level: Level },
     /// A soft hold's time ran out and its units went back.
-    HoldExpired {
-        hold_id: HoldId,
-        channel: Option<ChannelId>,
-        reference: String,
-        expired_at: DateTime<Utc>,
-    },
+    HoldExpired { hold_id: HoldId, channel: Option<ChannelId>, reference: String, expired_at: DateTime<Utc> },
 }

@@ -23,10 +23,17 @@ use super::{
 pub enum Command {
     Hold(HoldStock),
     Commit(CommitHold),
-    Release { hold_id: HoldId },
-    Extend { hold_id: HoldId, until: DateTime<Utc> },
+    Release {
+        hold_id: HoldId,
+    },
+    Extend {
+        hold_id: HoldId,
+        until: DateTime<Utc>,
+    },
     /// Records that a soft hold's time is over; nothing happens if it is not, or if the hold is resolved.
-    Expire { hold_id: HoldId },
+    Expire {
+        hold_id: HoldId,
+    },
     Move(MoveStock),
 }
 
@@ -140,11 +147,7 @@ pub struct Shelf {
 
 impl Shelf {
     pub fn new(levels: HashMap<LevelKey, Level>, holds: HashMap<HoldId, StockHold>) -> Self {
-        Self {
-            levels,
-            holds,
-            ..Self::default()
-        }
+        Self { levels, holds, ..Self::default() }
     }
 
     /// Applies one command, or refuses it and leaves everything as it was.
@@ -177,16 +180,9 @@ impl Shelf {
             .collect();
         levels.sort_by(|a, b| a.0.cmp(&b.0));
         let mut events = self.events;
-        events.extend(levels.iter().map(|(key, level)| Event::LevelChanged {
-            key: key.clone(),
-            level: *level,
-        }));
+        events.extend(levels.iter().map(|(key, level)| Event::LevelChanged { key: key.clone(), level: *level }));
         let granted: HashSet<HoldId> = self.granted.iter().copied().collect();
-        let changed = self
-            .changed_holds
-            .iter()
-            .map(|id| self.holds[id].clone())
-            .collect();
+        let changed = self.changed_holds.iter().map(|id| self.holds[id].clone()).collect();
         Changes {
             levels,
             granted: granted.iter().map(|id| self.holds[id].clone()).collect(),
@@ -223,11 +219,7 @@ impl Shelf {
                 level.promise(kind, held);
             }
             amounts.push(held);
-            lines.push(HoldLine {
-                key: key.clone(),
-                requested: *requested,
-                available: available - held,
-            });
+            lines.push(HoldLine { key: key.clone(), requested: *requested, available: available - held });
         }
         let all_or_nothing = !short.is_empty() && !command.allow_partial;
         let promise = match Hold::grant(command.terms, amounts, now) {
@@ -303,11 +295,7 @@ impl Shelf {
             }
             *left -= quantity;
         }
-        if short.is_empty() {
-            Ok(())
-        } else {
-            Err(Refusal::InsufficientStock { short })
-        }
+        if short.is_empty() { Ok(()) } else { Err(Refusal::InsufficientStock { short }) }
     }
 
     fn release(&mut self, hold_id: HoldId, now: DateTime<Utc>) -> Result<Answer, Refusal> {
@@ -344,9 +332,7 @@ impl Shelf {
             let level = self
                 .levels
                 .get_mut(&line.key)
-                .ok_or_else(|| Refusal::LocationNotFound {
-                    location: command.location.clone(),
-                })?;
+                .ok_or_else(|| Refusal::LocationNotFound { location: command.location.clone() })?;
             undo.push((&line.key, *level));
             level.shift(&line.key, place, line.bucket, line.delta, command.kind.strength())
         });

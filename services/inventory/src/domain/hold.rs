@@ -66,9 +66,7 @@ impl StockHold {
 
     /// The hold as it was when it was granted: what a repeated HoldStock answers.
     pub fn as_granted(&self) -> Self {
-        let terms = self
-            .granted_until
-            .map_or(HoldTerms::Hard, |expires_at| HoldTerms::Soft { expires_at });
+        let terms = self.granted_until.map_or(HoldTerms::Hard, |expires_at| HoldTerms::Soft { expires_at });
         let granted = self.promise.granted().to_vec();
         Self {
             promise: Hold::grant(terms, granted, self.created_at).unwrap_or_else(|_| self.promise.clone()),
@@ -86,9 +84,7 @@ impl StockHold {
             None => self.promise.granted().to_vec(),
             Some(wanted) => self.amounts(wanted)?,
         };
-        self.promise
-            .commit(&amounts, now)
-            .map_err(|refusal| self.refusal(refusal))
+        self.promise.commit(&amounts, now).map_err(|refusal| self.refusal(refusal))
     }
 
     pub(super) fn release(&mut self, now: DateTime<Utc>) -> Result<Resolution, Refusal> {
@@ -96,9 +92,7 @@ impl StockHold {
     }
 
     pub(super) fn extend(&mut self, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), Refusal> {
-        self.promise
-            .extend(until, now)
-            .map_err(|refusal| self.refusal(refusal))
+        self.promise.extend(until, now).map_err(|refusal| self.refusal(refusal))
     }
 
     /// Spreads what is wanted per (SKU, location) over the lines, first lines first: a hold may name a key twice.
@@ -116,11 +110,7 @@ impl StockHold {
                 free += room;
             }
             if left > 0 {
-                return Err(Refusal::CommitExceedsHold {
-                    line: place,
-                    held: free,
-                    requested: *quantity,
-                });
+                return Err(Refusal::CommitExceedsHold { line: place, held: free, requested: *quantity });
             }
         }
         Ok(amounts)
@@ -129,28 +119,15 @@ impl StockHold {
     fn refusal(&self, refusal: HoldRefusal) -> Refusal {
         let hold_id = self.hold_id;
         match refusal {
-            HoldRefusal::NotHeld { state } => Refusal::HoldResolved {
-                hold_id,
-                state: state.as_str(),
-            },
-            HoldRefusal::Expired { at } => Refusal::HoldExpired {
-                hold_id,
-                expired_at: at,
-            },
-            HoldRefusal::ExceedsHold { line, held, requested } => Refusal::CommitExceedsHold {
-                line,
-                held,
-                requested,
-            },
+            HoldRefusal::NotHeld { state } => Refusal::HoldResolved { hold_id, state: state.as_str() },
+            HoldRefusal::Expired { at } => Refusal::HoldExpired { hold_id, expired_at: at },
+            HoldRefusal::ExceedsHold { line, held, requested } => Refusal::CommitExceedsHold { line, held, requested },
             HoldRefusal::NotExtendable => Refusal::HoldNotExtendable { hold_id },
             // Quantities and times are checked at the door; what is left can only mean that nothing is held.
             HoldRefusal::Negative { .. }
             | HoldRefusal::LineCount { .. }
             | HoldRefusal::ExpiryInPast
-            | HoldRefusal::HoldsNothing => Refusal::HoldResolved {
-                hold_id,
-                state: Standing::Held.as_str(),
-            },
+            | HoldRefusal::HoldsNothing => Refusal::HoldResolved { hold_id, state: Standing::Held.as_str() },
         }
     }
 }

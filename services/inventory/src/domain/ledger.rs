@@ -60,9 +60,6 @@ impl Movement {
     /// The level that this movement changes. With a single location a movement touches exactly one.
     pub fn level_key(&self) -> Option<LevelKey> {
         let location = self.source.location().or(self.target.location())?;
-        Some(LevelKey {
-            sku: self.sku.clone(),
-            location: location.clone(),
-        })
+        Some(LevelKey { sku: self.sku.clone(), location: location.clone() })
     }
 }

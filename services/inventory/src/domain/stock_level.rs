@@ -100,10 +100,7 @@ impl Level {
         let after = counter
             .checked_add(delta)
             .filter(|after| after.abs() <= MAX_LEVEL)
-            .ok_or_else(|| Refusal::QuantityOverflow {
-                sku: key.sku.clone(),
-                location: key.location.clone(),
-            })?;
+            .ok_or_else(|| Refusal::QuantityOverflow { sku: key.sku.clone(), location: key.location.clone() })?;
         let may_go_below = strength == Strength::Fact && oversell_facts && bucket == Bucket::Sellable;
         if delta < 0 && after < 0 && !may_go_below {
             return Err(Refusal::InsufficientStock {

@@ -36,31 +36,30 @@ impl InventoryGrpc {
 }
 
 fn level_messages(levels: &[(LevelKey, Level)], at: DateTime<Utc>) -> Vec<proto::StockLevel> {
-    levels
-        .iter()
-        .map(|(key, level)| convert::level_message(key, level, 0, at))
-        .collect()
+    levels.iter().map(|(key, level)| convert::level_message(key, level, 0, at)).collect()
 }
 
 #[tonic::async_trait]
 impl InventoryService for InventoryGrpc {
-    async fn create_location(&self, request: Request<proto::CreateLocationRequest>) -> Answer<proto::CreateLocationResponse> {
+    async fn create_location(
+        &self,
+        request: Request<proto::CreateLocationRequest>,
+    ) -> Answer<proto::CreateLocationResponse> {
         let (key, new) = convert::new_location(request.get_ref())?;
         let location = self.0.create_location(key, new).await.map_err(from_error)?;
-        Ok(Response::new(proto::CreateLocationResponse {
-            location: Some(convert::location_message(location)),
-        }))
+        Ok(Response::new(proto::CreateLocationResponse { location: Some(convert::location_message(location)) }))
     }
 
     async fn get_location(&self, request: Request<proto::GetLocationRequest>) -> Answer<proto::GetLocationResponse> {
         let location_id = convert::location_id(&request.get_ref().location_id)?;
         let location = self.0.get_location(location_id).await.map_err(from_error)?;
-        Ok(Response::new(proto::GetLocationResponse {
-            location: Some(convert::location_message(location)),
-        }))
+        Ok(Response::new(proto::GetLocationResponse { location: Some(convert::location_message(location)) }))
     }
 
-    async fn list_locations(&self, request: Request<proto::ListLocationsRequest>) -> Answer<proto::ListLocationsResponse> {
+    async fn list_locations(
+        &self,
+        request: Request<proto::ListLocationsRequest>,
+    ) -> Answer<proto::ListLocationsResponse> {
         let request = request.into_inner();
         let limit = convert::page_size(request.page_size, 100, 1_000)?;
         let locations = self.0.list_locations(&request.page_token, limit).await.map_err(from_error)?;
@@ -134,11 +133,7 @@ impl InventoryService for InventoryGrpc {
         )?;
         let levels = self.moved(&request, parsed).await?;
         Ok(Response::new(proto::RecordSoldStockResponse {
-            oversold_skus: levels
-                .iter()
-                .filter(|level| level.sellable < 0)
-                .map(|level| level.sku.clone())
-                .collect(),
+            oversold_skus: levels.iter().filter(|level| level.sellable < 0).map(|level| level.sku.clone()).collect(),
             levels,
         }))
     }
@@ -158,14 +153,8 @@ impl InventoryService for InventoryGrpc {
         let message = request.get_ref();
         let (key, hold_id) = convert::hold_ref("CommitHold", &message.request_id, &message.hold_id, message)?;
         let (lines, effective_at) = convert::commit_lines(message)?;
-        let hold = self
-            .0
-            .commit_hold(&caller, key, hold_id, lines, effective_at)
-            .await
-            .map_err(from_error)?;
-        Ok(Response::new(proto::CommitHoldResponse {
-            hold: Some(convert::hold_message(&hold, hold.created_at)),
-        }))
+        let hold = self.0.commit_hold(&caller, key, hold_id, lines, effective_at).await.map_err(from_error)?;
+        Ok(Response::new(proto::CommitHoldResponse { hold: Some(convert::hold_message(&hold, hold.created_at)) }))
     }
 
     async fn release_hold(&self, request: Request<proto::ReleaseHoldRequest>) -> Answer<proto::ReleaseHoldResponse> {
@@ -173,9 +162,7 @@ impl InventoryService for InventoryGrpc {
         let message = request.get_ref();
         let (key, hold_id) = convert::hold_ref("ReleaseHold", &message.request_id, &message.hold_id, message)?;
         let hold = self.0.release_hold(&caller, key, hold_id).await.map_err(from_error)?;
-        Ok(Response::new(proto::ReleaseHoldResponse {
-            hold: Some(convert::hold_message(&hold, hold.created_at)),
-        }))
+        Ok(Response::new(proto::ReleaseHoldResponse { hold: Some(convert::hold_message(&hold, hold.created_at)) }))
     }
 
     async fn extend_hold(&self, request: Request<proto::ExtendHoldRequest>) -> Answer<proto::ExtendHoldResponse> {
@@ -184,18 +171,14 @@ impl InventoryService for InventoryGrpc {
         let (key, hold_id) = convert::hold_ref("ExtendHold", &message.request_id, &message.hold_id, message)?;
         let ttl = convert::extension(message)?;
         let hold = self.0.extend_hold(&caller, key, hold_id, ttl).await.map_err(from_error)?;
-        Ok(Response::new(proto::ExtendHoldResponse {
-            hold: Some(convert::hold_message(&hold, hold.created_at)),
-        }))
+        Ok(Response::new(proto::ExtendHoldResponse { hold: Some(convert::hold_message(&hold, hold.created_at)) }))
     }
 
     async fn get_hold(&self, request: Request<proto::GetHoldRequest>) -> Answer<proto::GetHoldResponse> {
         let caller = caller(&request)?;
         let hold_id = convert::hold_id(&request.get_ref().hold_id)?;
         let hold = self.0.get_hold(&caller, hold_id).await.map_err(from_error)?;
-        Ok(Response::new(proto::GetHoldResponse {
-            hold: Some(convert::hold_message(&hold, self.0.clock.now())),
-        }))
+        Ok(Response::new(proto::GetHoldResponse { hold: Some(convert::hold_message(&hold, self.0.clock.now())) }))
     }
 
     async fn get_availability(
@@ -204,17 +187,10 @@ impl InventoryService for InventoryGrpc {
     ) -> Answer<proto::GetAvailabilityResponse> {
         let caller = caller(&request)?;
         let (channel, skus) = convert::availability_request(request.get_ref())?;
-        let (availabilities, age) = self
-            .0
-            .get_availability(&caller, &channel, skus)
-            .await
-            .map_err(from_error)?;
+        let (availabilities, age) = self.0.get_availability(&caller, &channel, skus).await.map_err(from_error)?;
         Ok(Response::new(proto::GetAvailabilityResponse {
             availabilities: availabilities.iter().map(convert::availability_message).collect(),
-            age: Some(prost_types::Duration {
-                seconds: age.num_seconds(),
-                nanos: age.subsec_nanos(),
-            }),
+            age: Some(prost_types::Duration { seconds: age.num_seconds(), nanos: age.subsec_nanos() }),
         }))
     }
 
@@ -265,11 +241,7 @@ impl InventoryService for InventoryGrpc {
                     .ok_or_else(convert::bad_token)?,
             ),
         };
-        let movements = self
-            .0
-            .list_movements(&sku, location.as_ref(), before, limit)
-            .await
-            .map_err(from_error)?;
+        let movements = self.0.list_movements(&sku, location.as_ref(), before, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListMovementsResponse {
             next_page_token: next_token(&movements, limit, |last| {
                 format!("{}\t{}", last.effective_at.timestamp_micros(), last.entry_id)
@@ -301,7 +273,5 @@ impl InventoryService for InventoryGrpc {
 
 /// The token of the next page: the last key, when the page is full.
 fn next_token<T>(page: &[T], limit: i64, key: impl Fn(&T) -> String) -> String {
-    page.last()
-        .filter(|_| page.len() as i64 == limit)
-        .map_or_else(String::new, key)
+    page.last().filter(|_| page.len() as i64 == limit).map_or_else(String::new, key)
 }

@@ -22,20 +22,12 @@ pub fn from_error(error: Error) -> Status {
             ErrorReason::OutOfScope,
             vec![("channel_id", channel.to_string())],
         ),
-        Error::Overloaded => status::exhausted(
-            "OVERLOADED",
-            "inventory.executor",
-            "too many stock changes wait",
-            status::RETRY_DELAY,
-        ),
-        Error::Conflict | Error::Stopping => status::retry_info(
-            Code::Aborted,
-            "try again",
-            DOMAIN,
-            "TRY_AGAIN",
-            [("", ""); 0],
-            status::RETRY_DELAY,
-        ),
+        Error::Overloaded => {
+            status::exhausted("OVERLOADED", "inventory.executor", "too many stock changes wait", status::RETRY_DELAY)
+        }
+        Error::Conflict | Error::Stopping => {
+            status::retry_info(Code::Aborted, "try again", DOMAIN, "TRY_AGAIN", [("", ""); 0], status::RETRY_DELAY)
+        }
         Error::Unavailable(ref source) => status::unavailable(source),
         Error::Internal(_) | Error::Unexpected(_) => status::internal(&error),
     }
@@ -45,12 +37,9 @@ fn from_refusal(refusal: &Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
         Refusal::InsufficientStock { short } => insufficient(message, short),
-        Refusal::HoldNotFound { hold_id } => info(
-            Code::NotFound,
-            message,
-            ErrorReason::HoldNotFound,
-            vec![("hold_id", hold_id.to_string())],
-        ),
+        Refusal::HoldNotFound { hold_id } => {
+            info(Code::NotFound, message, ErrorReason::HoldNotFound, vec![("hold_id", hold_id.to_string())])
+        }
         Refusal::HoldExpired { hold_id, expired_at } => info(
             Code::FailedPrecondition,
             message,
@@ -67,11 +56,7 @@ fn from_refusal(refusal: &Refusal) -> Status {
             Code::FailedPrecondition,
             message,
             ErrorReason::CommitExceedsHold,
-            vec![
-                ("line", line.to_string()),
-                ("held", held.to_string()),
-                ("requested", requested.to_string()),
-            ],
+            vec![("line", line.to_string()), ("held", held.to_string()), ("requested", requested.to_string())],
         ),
         Refusal::HoldNotExtendable { hold_id } => info(
             Code::FailedPrecondition,
@@ -79,24 +64,15 @@ fn from_refusal(refusal: &Refusal) -> Status {
             ErrorReason::HoldNotExtendable,
             vec![("hold_id", hold_id.to_string())],
         ),
-        Refusal::LocationNotFound { location } => info(
-            Code::NotFound,
-            message,
-            ErrorReason::LocationNotFound,
-            vec![("location_id", location.to_string())],
-        ),
-        Refusal::LocationExists { location } => info(
-            Code::AlreadyExists,
-            message,
-            ErrorReason::LocationExists,
-            vec![("location_id", location.to_string())],
-        ),
-        Refusal::ChannelNotFound { channel } => info(
-            Code::NotFound,
-            message,
-            ErrorReason::ChannelNotFound,
-            vec![("channel_id", channel.to_string())],
-        ),
+        Refusal::LocationNotFound { location } => {
+            info(Code::NotFound, message, ErrorReason::LocationNotFound, vec![("location_id", location.to_string())])
+        }
+        Refusal::LocationExists { location } => {
+            info(Code::AlreadyExists, message, ErrorReason::LocationExists, vec![("location_id", location.to_string())])
+        }
+        Refusal::ChannelNotFound { channel } => {
+            info(Code::NotFound, message, ErrorReason::ChannelNotFound, vec![("channel_id", channel.to_string())])
+        }
         Refusal::RequestIdReused => info(Code::InvalidArgument, message, ErrorReason::RequestIdReused, vec![]),
         Refusal::QuantityOverflow { sku, location } => info(
             Code::FailedPrecondition,
@@ -122,9 +98,7 @@ fn insufficient(message: String, short: &[ShortLine]) -> Status {
     let mut details = ErrorDetails::with_error_info(
         reason(ErrorReason::InsufficientStock),
         DOMAIN,
-        metadata
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect::<std::collections::HashMap<_, _>>(),
+        metadata.map(|(key, value)| (key.to_owned(), value)).collect::<std::collections::HashMap<_, _>>(),
     );
     details.set_precondition_failure(
         short

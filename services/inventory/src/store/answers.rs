@@ -82,15 +82,7 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
                         sku: super::parse("idempotency_keys", "response", &sku)?,
                         location: super::parse("idempotency_keys", "response", &location)?,
                     },
-                    Level {
-                        sellable,
-                        damaged,
-                        quarantine,
-                        soft_held,
-                        hard_held,
-                        oversell_facts,
-                        version,
-                    },
+                    Level { sellable, damaged, quarantine, soft_held, hard_held, oversell_facts, version },
                 ))
             })
             .collect::<Result<_, _>>()

@@ -39,10 +39,7 @@ pub async fn upsert_channels(
     Ok(())
 }
 
-pub async fn find_channel_locations(
-    pool: &PgPool,
-    channel: &ChannelId,
-) -> Result<Option<Vec<String>>, sqlx::Error> {
+pub async fn find_channel_locations(pool: &PgPool, channel: &ChannelId) -> Result<Option<Vec<String>>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         SELECT location_ids

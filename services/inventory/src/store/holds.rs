@@ -40,13 +40,7 @@ struct LineRow {
 }
 
 fn unfit(column: &'static str, hold_id: Uuid, value: &str) -> sqlx::Error {
-    Inconsistency {
-        table: "holds",
-        column,
-        key: hold_id.to_string(),
-        value: value.to_owned(),
-    }
-    .into()
+    Inconsistency { table: "holds", column, key: hold_id.to_string(), value: value.to_owned() }.into()
 }
 
 fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error> {
@@ -59,10 +53,9 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
     let standing: Standing = row.state.parse().map_err(|_| unfit("state", id, &row.state))?;
     let state = match (standing, row.resolved_at) {
         (Standing::Held, None) => HoldState::Held,
-        (Standing::Committed, Some(at)) => HoldState::Committed {
-            at,
-            amounts: lines.iter().map(|line| line.committed).collect(),
-        },
+        (Standing::Committed, Some(at)) => {
+            HoldState::Committed { at, amounts: lines.iter().map(|line| line.committed).collect() }
+        }
         (Standing::Released, Some(at)) => HoldState::Released { at },
         (Standing::Expired, Some(at)) => HoldState::Expired { at },
         _ => return Err(unfit("resolved_at", id, &row.state)),
@@ -84,22 +77,19 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
                 })
             })
             .collect::<Result<_, sqlx::Error>>()?,
-        channel: row
-            .channel_id
-            .map(|channel| parse::<ChannelId>("holds", "channel_id", &channel))
-            .transpose()?,
+        channel: row.channel_id.map(|channel| parse::<ChannelId>("holds", "channel_id", &channel)).transpose()?,
         reference: row.reference,
-        fingerprint: row
-            .fingerprint
-            .try_into()
-            .map_err(|_| unfit("fingerprint", id, "not 32 bytes"))?,
+        fingerprint: row.fingerprint.try_into().map_err(|_| unfit("fingerprint", id, "not 32 bytes"))?,
         granted_until: row.granted_until,
         created_at: row.created_at,
     })
 }
 
 /// The lines of holds as rows: id, place, line, and where its units are.
-fn flatten<'a>(holds: impl IntoIterator<Item = &'a StockHold>, now: DateTime<Utc>) -> Vec<(Uuid, i32, &'a HoldLine, i64, LineSplit)> {
+fn flatten<'a>(
+    holds: impl IntoIterator<Item = &'a StockHold>,
+    now: DateTime<Utc>,
+) -> Vec<(Uuid, i32, &'a HoldLine, i64, LineSplit)> {
     holds
         .into_iter()
         .flat_map(|hold| {
@@ -112,10 +102,7 @@ fn flatten<'a>(holds: impl IntoIterator<Item = &'a StockHold>, now: DateTime<Utc
 }
 
 /// Locks holds in id order, with their lines. Unknown ids are missing from the answer.
-pub async fn lock_holds(
-    conn: &mut PgConnection,
-    hold_ids: &[Uuid],
-) -> Result<HashMap<HoldId, StockHold>, sqlx::Error> {
+pub async fn lock_holds(conn: &mut PgConnection, hold_ids: &[Uuid]) -> Result<HashMap<HoldId, StockHold>, sqlx::Error> {
     let rows = sqlx::query_as!(
         HoldRow,
         r#"
@@ -166,10 +153,7 @@ pub async fn find_hold(conn: &mut PgConnection, hold_id: HoldId) -> Result<Optio
     Ok(attach_lines(conn, rows).await?.remove(&hold_id))
 }
 
-async fn attach_lines(
-    conn: &mut PgConnection,
-    rows: Vec<HoldRow>,
-) -> Result<HashMap<HoldId, StockHold>, sqlx::Error> {
+async fn attach_lines(conn: &mut PgConnection, rows: Vec<HoldRow>) -> Result<HashMap<HoldId, StockHold>, sqlx::Error> {
     if rows.is_empty() {
         return Ok(HashMap::new());
     }
@@ -246,10 +230,7 @@ pub async fn insert_holds(
         "#,
         &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
         &holds.iter().map(|hold| hold.kind().as_str()).collect::<Vec<_>>() as &[&str],
-        &holds
-            .iter()
-            .map(|hold| hold.channel.as_ref().map(ChannelId::as_str))
-            .collect::<Vec<_>>() as &[Option<&str>],
+        &holds.iter().map(|hold| hold.channel.as_ref().map(ChannelId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
         &holds.iter().map(|hold| hold.reference.as_str()).collect::<Vec<_>>() as &[&str],
         &holds.iter().map(|hold| &hold.fingerprint[..]).collect::<Vec<_>>() as &[&[u8]],
         &holds.iter().map(|hold| hold.granted_until).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],

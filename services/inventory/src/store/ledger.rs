@@ -41,10 +41,7 @@ pub async fn append_movements(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let locations = |account: fn(&Movement) -> &Account| {
-        movements
-            .iter()
-            .map(|movement| account(movement).location().map(LocationId::as_str))
-            .collect::<Vec<_>>()
+        movements.iter().map(|movement| account(movement).location().map(LocationId::as_str)).collect::<Vec<_>>()
     };
     sqlx::query!(
         r#"

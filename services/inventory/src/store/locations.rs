@@ -63,10 +63,7 @@ pub async fn insert_location(conn: &mut PgConnection, location: &Location) -> Re
     Ok(inserted.rows_affected() == 1)
 }
 
-pub async fn find_location(
-    conn: &mut PgConnection,
-    location_id: &LocationId,
-) -> Result<Option<Location>, sqlx::Error> {
+pub async fn find_location(conn: &mut PgConnection, location_id: &LocationId) -> Result<Option<Location>, sqlx::Error> {
     sqlx::query_as!(
         LocationRow,
         r#"

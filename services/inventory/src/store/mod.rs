@@ -30,13 +30,5 @@ pub(crate) fn parse<T: std::str::FromStr>(
     column: &'static str,
     value: &str,
 ) -> Result<T, sqlx::Error> {
-    value.parse().map_err(|_| {
-        Inconsistency {
-            table,
-            column,
-            key: value.to_owned(),
-            value: value.to_owned(),
-        }
-        .into()
-    })
+    value.parse().map_err(|_| Inconsistency { table, column, key: value.to_owned(), value: value.to_owned() }.into())
 }

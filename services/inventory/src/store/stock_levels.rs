@@ -142,9 +142,7 @@ pub async fn update_stock_levels(
 }
 
 fn columns(keys: &[LevelKey]) -> (Vec<&str>, Vec<&str>) {
-    keys.iter()
-        .map(|key| (key.sku.as_str(), key.location.as_str()))
-        .unzip()
+    keys.iter().map(|key| (key.sku.as_str(), key.location.as_str())).unzip()
 }
 
 /// Reads a page of levels in (SKU, location) order, after `after`.

@@ -8,7 +8,10 @@ use oneshelf_values::LocationId;
 
 use super::{Error, Inventory};
 use crate::{
-    domain::{Refusal, location::{Location, LocationKind}},
+    domain::{
+        Refusal,
+        location::{Location, LocationKind},
+    },
     store,
 };
 
@@ -34,9 +37,7 @@ impl Inventory {
                         // A location never changes, so what it is now is what was answered.
                         return store::locations::find_location(conn, &new.location_id)
                             .await?
-                            .ok_or(Error::Refused(Refusal::LocationNotFound {
-                                location: new.location_id,
-                            }));
+                            .ok_or(Error::Refused(Refusal::LocationNotFound { location: new.location_id }));
                     }
                     Claim::New => {}
                 }
@@ -49,10 +50,7 @@ impl Inventory {
                     created_at: now,
                 };
                 if !store::locations::insert_location(conn, &location).await? {
-                    return Err(Refusal::LocationExists {
-                        location: location.location_id,
-                    }
-                    .into());
+                    return Err(Refusal::LocationExists { location: location.location_id }.into());
                 }
                 idempotency::store(conn, schema, &key, location.location_id.as_str().as_bytes()).await?;
                 Ok(location)

@@ -203,16 +203,9 @@ async fn apply_group(
 }
 
 /// What is known about each job's request; `None` for jobs without a key. Twins point at jobs.
-async fn claim(
-    conn: &mut PgConnection,
-    schema: Schema,
-    jobs: &[Job],
-) -> Result<Vec<Option<GroupClaim>>, sqlx::Error> {
-    let (places, keys): (Vec<usize>, Vec<Key>) = jobs
-        .iter()
-        .enumerate()
-        .filter_map(|(place, job)| Some((place, job.key.clone()?)))
-        .unzip();
+async fn claim(conn: &mut PgConnection, schema: Schema, jobs: &[Job]) -> Result<Vec<Option<GroupClaim>>, sqlx::Error> {
+    let (places, keys): (Vec<usize>, Vec<Key>) =
+        jobs.iter().enumerate().filter_map(|(place, job)| Some((place, job.key.clone()?))).unzip();
     let mut claims = vec![None; jobs.len()];
     if keys.is_empty() {
         return Ok(claims);
@@ -236,12 +229,7 @@ async fn refuse_only_for_good(
     outcomes: &[Outcome],
     known: &HashMap<HoldId, StockHold>,
 ) -> Result<(), Error> {
-    let refused = || {
-        jobs.iter()
-            .zip(outcomes)
-            .filter(|(_, outcome)| outcome.is_err())
-            .map(|(job, _)| job)
-    };
+    let refused = || jobs.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_err()).map(|(job, _)| job);
     let keys: Vec<Key> = refused().filter_map(|job| job.key.clone()).collect();
     let hold_ids: Vec<Uuid> = refused()
         .filter(|job| job.hold_fingerprint().is_some())

@@ -12,11 +12,7 @@ impl Inventory {
         let mut conn = self.pool.acquire().await?;
         let due = store::holds::list_expired_holds(&mut conn, self.clock.now(), ROUND).await?;
         drop(conn);
-        let jobs = due.iter().map(|hold_id| {
-            self.submit(Job::unkeyed(Command::Expire {
-                hold_id: (*hold_id).into(),
-            }))
-        });
+        let jobs = due.iter().map(|hold_id| self.submit(Job::unkeyed(Command::Expire { hold_id: (*hold_id).into() })));
         for outcome in futures::future::join_all(jobs).await {
             outcome?;
         }

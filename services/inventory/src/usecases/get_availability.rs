@@ -66,12 +66,11 @@ impl Inventory {
     ) -> Result<(Vec<Availability>, chrono::TimeDelta), Error> {
         super::check_channel(caller, Some(channel))?;
         let cache = &*self.availability;
-        let mut found: Vec<Option<Entry>> = skus
-            .iter()
-            .map(|sku| cache.fresh(&(channel.clone(), sku.clone()), &self.clock))
-            .collect();
+        let mut found: Vec<Option<Entry>> =
+            skus.iter().map(|sku| cache.fresh(&(channel.clone(), sku.clone()), &self.clock)).collect();
         if found.iter().any(Option::is_none) {
-            let missing: Vec<&Sku> = skus.iter().zip(&found).filter(|(_, entry)| entry.is_none()).map(|(sku, _)| sku).collect();
+            let missing: Vec<&Sku> =
+                skus.iter().zip(&found).filter(|(_, entry)| entry.is_none()).map(|(sku, _)| sku).collect();
             let mut read = self.read_availability(channel, &missing).await?;
             for (sku, entry) in skus.iter().zip(&mut found).filter(|(_, entry)| entry.is_none()) {
                 let fresh = read.remove(sku).or_else(|| cache.entries.get(&(channel.clone(), sku.clone())));
@@ -82,12 +81,7 @@ impl Inventory {
             }
         }
         let now = self.clock.now();
-        let age = found
-            .iter()
-            .flatten()
-            .map(|entry| now - entry.read_at)
-            .max()
-            .unwrap_or_default();
+        let age = found.iter().flatten().map(|entry| now - entry.read_at).max().unwrap_or_default();
         let answers = skus
             .into_iter()
             .zip(found)
@@ -110,9 +104,7 @@ impl Inventory {
             None => {
                 let locations: std::sync::Arc<[String]> = store::channels::find_channel_locations(&self.pool, channel)
                     .await?
-                    .ok_or_else(|| Refusal::ChannelNotFound {
-                        channel: channel.clone(),
-                    })?
+                    .ok_or_else(|| Refusal::ChannelNotFound { channel: channel.clone() })?
                     .into();
                 self.availability.channels.insert(channel.clone(), locations.clone());
                 locations
@@ -130,17 +122,6 @@ impl Inventory {
                 version: row.version,
             });
         }
-        Ok(parts
-            .into_iter()
-            .map(|(sku, parts)| {
-                (
-                    sku,
-                    Entry {
-                        read_at,
-                        parts: parts.into(),
-                    },
-                )
-            })
-            .collect())
+        Ok(parts.into_iter().map(|(sku, parts)| (sku, Entry { read_at, parts: parts.into() })).collect())
     }
 }

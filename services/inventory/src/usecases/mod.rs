@@ -13,7 +13,12 @@ pub mod take_channels;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use oneshelf_kit::{auth::{Caller, Denied}, batch::Batcher, pg, schema::Schema};
+use oneshelf_kit::{
+    auth::{Caller, Denied},
+    batch::Batcher,
+    pg,
+    schema::Schema,
+};
 use oneshelf_values::{ChannelId, Clock};
 use sqlx::PgPool;
 

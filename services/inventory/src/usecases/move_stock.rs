@@ -24,7 +24,12 @@ pub struct Moved {
 impl Inventory {
     /// Books all lines or none; answers the resulting levels, one per distinct SKU, and when they
     /// became so.
-    pub async fn move_stock(&self, caller: &Caller, key: Key, moved: Moved) -> Result<(Vec<(LevelKey, Level)>, DateTime<Utc>), Error> {
+    pub async fn move_stock(
+        &self,
+        caller: &Caller,
+        key: Key,
+        moved: Moved,
+    ) -> Result<(Vec<(LevelKey, Level)>, DateTime<Utc>), Error> {
         let effective_at = self.effective_at(caller, moved.effective_at)?;
         let command = Command::Move(MoveStock {
             movement_id: key.request_id,

@@ -22,11 +22,7 @@ impl Inventory {
         effective_at: Option<DateTime<Utc>>,
     ) -> Result<StockHold, Error> {
         let effective_at = self.effective_at(caller, effective_at)?;
-        let commit = CommitHold {
-            hold_id,
-            lines,
-            effective_at,
-        };
+        let commit = CommitHold { hold_id, lines, effective_at };
         self.resolve(caller, key, hold_id, Command::Commit(commit)).await
     }
 
@@ -47,13 +43,7 @@ impl Inventory {
         self.resolve(caller, key, hold_id, Command::Extend { hold_id, until }).await
     }
 
-    async fn resolve(
-        &self,
-        caller: &Caller,
-        key: Key,
-        hold_id: HoldId,
-        command: Command,
-    ) -> Result<StockHold, Error> {
+    async fn resolve(&self, caller: &Caller, key: Key, hold_id: HoldId, command: Command) -> Result<StockHold, Error> {
         if caller.channel().is_some() {
             self.get_hold(caller, hold_id).await?;
         }

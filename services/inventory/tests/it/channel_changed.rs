@@ -37,10 +37,11 @@ async fn a_newer_record_wins_in_any_order_and_any_number() {
     register(&shelf, "WEB", &["WH", "SHOP"], 2).await;
     register(&shelf, "WEB", &["WH"], 1).await;
     register(&shelf, "WEB", &["WH", "SHOP"], 2).await;
-    let locations: Vec<String> = sqlx::query_scalar("SELECT location_ids FROM inventory.channels WHERE channel_id = 'WEB'")
-        .fetch_one(shelf.db.pool())
-        .await
-        .unwrap();
+    let locations: Vec<String> =
+        sqlx::query_scalar("SELECT location_ids FROM inventory.channels WHERE channel_id = 'WEB'")
+            .fetch_one(shelf.db.pool())
+            .await
+            .unwrap();
     assert_eq!(locations, ["WH", "SHOP"]);
 }
 

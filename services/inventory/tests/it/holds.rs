@@ -171,7 +171,8 @@ async fn commit_hold_takes_what_is_named_and_releases_the_rest() {
 
     let request = commit(&shelf, &hold.hold_id, &[("A", 4)]);
     let first = shelf.client.commit_hold(request.clone()).await.unwrap().into_inner();
-    let lines: Vec<(i64, i64)> = first.hold.as_ref().unwrap().lines.iter().map(|line| (line.held, line.committed)).collect();
+    let lines: Vec<(i64, i64)> =
+        first.hold.as_ref().unwrap().lines.iter().map(|line| (line.held, line.committed)).collect();
     assert_eq!(lines, [(6, 4), (2, 0)]);
     assert_eq!(shelf.client.commit_hold(request.clone()).await.unwrap().into_inner(), first, "repeated");
     let reused = pb::CommitHoldRequest { lines: vec![], ..request };
@@ -190,11 +191,8 @@ async fn commit_hold_takes_what_is_named_and_releases_the_rest() {
 #[tokio::test]
 async fn commit_hold_names_every_bad_field() {
     let mut shelf = Shelf::stocked().await;
-    let bad = pb::CommitHoldRequest {
-        request_id: String::new(),
-        hold_id: "x".to_owned(),
-        ..commit(&shelf, "", &[("A", 1)])
-    };
+    let bad =
+        pb::CommitHoldRequest { request_id: String::new(), hold_id: "x".to_owned(), ..commit(&shelf, "", &[("A", 1)]) };
     assert_eq!(fields(&shelf.client.commit_hold(bad).await.unwrap_err()), ["request_id", "hold_id"]);
     let bad_lines = commit(&shelf, &shelf.id(), &[("", 1), ("A", -1)]);
     assert_eq!(fields(&shelf.client.commit_hold(bad_lines).await.unwrap_err()), ["lines[0].sku", "lines[1].quantity"]);

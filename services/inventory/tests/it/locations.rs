@@ -31,7 +31,11 @@ async fn create_location_names_every_bad_field_and_changes_nothing() {
     let before = shelf.rows().await;
     let bad = pb::CreateLocationRequest {
         request_id: "7".to_owned(),
-        location: Some(pb::Location { title: "x".repeat(201), kind: 9, ..location("A B", pb::LocationKind::Store, false) }),
+        location: Some(pb::Location {
+            title: "x".repeat(201),
+            kind: 9,
+            ..location("A B", pb::LocationKind::Store, false)
+        }),
     };
     let status = shelf.client.create_location(bad).await.unwrap_err();
     assert_eq!(fields(&status), ["request_id", "location.location_id", "location.kind", "location.title"]);

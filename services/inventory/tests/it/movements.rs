@@ -161,7 +161,10 @@ async fn list_movements_tells_where_units_came_from_newest_first() {
     assert_eq!((newest.source.as_str(), newest.target.as_str(), newest.quantity), ("WH/sellable", "loss", 1));
     let second = shelf.client.list_movements(list(1, first.next_page_token)).await.unwrap().into_inner();
     let oldest = &second.movements[0];
-    assert_eq!((oldest.source.as_str(), oldest.target.as_str(), oldest.reason.as_str()), ("supplier", "WH/sellable", "receipt"));
+    assert_eq!(
+        (oldest.source.as_str(), oldest.target.as_str(), oldest.reason.as_str()),
+        ("supplier", "WH/sellable", "receipt")
+    );
     for (request, field) in [
         (pb::ListMovementsRequest::default(), "sku"),
         (list(1_001, String::new()), "page_size"),
@@ -176,7 +179,8 @@ async fn list_movements_tells_where_units_came_from_newest_first() {
 async fn list_stock_levels_pages_by_sku_and_location() {
     let mut shelf = Shelf::stocked().await;
     shelf.receive("SHOP", &[("A", 1)]).await;
-    let list = |page_size, page_token: String| pb::ListStockLevelsRequest { page_size, page_token, ..Default::default() };
+    let list =
+        |page_size, page_token: String| pb::ListStockLevelsRequest { page_size, page_token, ..Default::default() };
     let first = shelf.client.list_stock_levels(list(2, String::new())).await.unwrap().into_inner();
     let names = |levels: &[pb::StockLevel]| -> Vec<String> {
         levels.iter().map(|level| format!("{}@{}", level.sku, level.location_id)).collect()

@@ -9,10 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn key(sku: u8, location: u8) -> LevelKey {
-    LevelKey {
-        sku: format!("SKU-{sku}").parse().unwrap(),
-        location: format!("LOC-{location}").parse().unwrap(),
-    }
+    LevelKey { sku: format!("SKU-{sku}").parse().unwrap(), location: format!("LOC-{location}").parse().unwrap() }
 }
 
 fn start() -> DateTime<Utc> {
@@ -36,21 +33,14 @@ fn moved(kind: MoveKind, key: LevelKey, delta: i64) -> Command {
         movement_id: Uuid::nil(),
         kind,
         location: key.location.clone(),
-        lines: vec![MoveLine {
-            key,
-            bucket: Bucket::Sellable,
-            delta,
-        }],
+        lines: vec![MoveLine { key, bucket: Bucket::Sellable, delta }],
         reference: String::new(),
         effective_at: start(),
     })
 }
 
 fn shelf_with(sellable: i64) -> Shelf {
-    let level = Level {
-        sellable,
-        ..Level::default()
-    };
+    let level = Level { sellable, ..Level::default() };
     Shelf::new(HashMap::from([(key(0, 0), level)]), HashMap::new())
 }
 
@@ -70,12 +60,7 @@ fn the_last_unit_goes_to_exactly_one() {
 #[test]
 fn a_refused_hold_leaves_no_trace_and_names_every_short_line() {
     let mut shelf = shelf_with(5);
-    let command = hold(
-        1,
-        HoldTerms::Hard,
-        false,
-        vec![(key(0, 0), 3), (key(0, 0), 3), (key(1, 0), 1)],
-    );
+    let command = hold(1, HoldTerms::Hard, false, vec![(key(0, 0), 3), (key(0, 0), 3), (key(1, 0), 1)]);
     let Err(Refusal::InsufficientStock { short }) = shelf.apply(&command, start()) else {
         panic!("must be short");
     };
@@ -107,11 +92,7 @@ fn a_correction_cannot_take_what_is_not_there_but_a_fact_can_where_allowed() {
     let mut shelf = shelf_with(2);
     assert!(shelf.apply(&moved(MoveKind::Adjustment(AdjustmentReason::Lost), key(0, 0), -3), start()).is_err());
     assert!(shelf.apply(&moved(MoveKind::Sale, key(0, 0), -3), start()).is_err());
-    let level = Level {
-        sellable: 2,
-        oversell_facts: true,
-        ..Level::default()
-    };
+    let level = Level { sellable: 2, oversell_facts: true, ..Level::default() };
     let mut shop = Shelf::new(HashMap::from([(key(0, 0), level)]), HashMap::new());
     assert!(shop.apply(&moved(MoveKind::Sale, key(0, 0), -3), start()).is_ok());
     assert_eq!(shop.finish().levels[0].1.sellable, -1);
@@ -133,13 +114,8 @@ fn what_a_count_did_not_find_cannot_be_committed() {
     let mut shelf = shelf_with(5);
     shelf.apply(&hold(1, HoldTerms::Hard, false, vec![(key(0, 0), 5)]), start()).unwrap();
     shelf.apply(&moved(MoveKind::Adjustment(AdjustmentReason::Count), key(0, 0), -3), start()).unwrap();
-    let commit = |lines| {
-        Command::Commit(CommitHold {
-            hold_id: Uuid::from_u128(1).into(),
-            lines,
-            effective_at: start(),
-        })
-    };
+    let commit =
+        |lines| Command::Commit(CommitHold { hold_id: Uuid::from_u128(1).into(), lines, effective_at: start() });
     assert!(matches!(shelf.apply(&commit(None), start()), Err(Refusal::InsufficientStock { .. })));
     assert!(shelf.apply(&commit(Some(vec![(key(0, 0), 2)])), start()).is_ok());
     assert_eq!(shelf.finish().levels[0].1.sellable, 0);
@@ -210,7 +186,11 @@ impl Tables {
                 .movements
                 .iter()
                 .filter(|movement| movement.level_key().as_ref() == Some(key))
-                .map(|movement| if movement.target.location().is_some() { movement.quantity } else { -movement.quantity })
+                .map(
+                    |movement| {
+                        if movement.target.location().is_some() { movement.quantity } else { -movement.quantity }
+                    },
+                )
                 .sum();
             assert_eq!(level.on_hand(), flows, "Q1: on hand is what the ledger says");
             assert!(level.sellable >= 0, "Q2");

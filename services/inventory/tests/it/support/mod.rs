@@ -106,11 +106,8 @@ impl Shelf {
 
     /// Sellable, held and available of a SKU in the warehouse.
     pub async fn level(&mut self, sku: &str) -> (i64, i64, i64) {
-        let request = pb::ListStockLevelsRequest {
-            sku: sku.to_owned(),
-            location_id: "WH".to_owned(),
-            ..Default::default()
-        };
+        let request =
+            pb::ListStockLevelsRequest { sku: sku.to_owned(), location_id: "WH".to_owned(), ..Default::default() };
         let levels = self.client.list_stock_levels(request).await.unwrap().into_inner().levels;
         levels.first().map_or((0, 0, 0), |level| (level.sellable, level.soft_held + level.hard_held, level.available))
     }
@@ -163,10 +160,7 @@ pub fn location(location_id: &str, kind: pb::LocationKind, oversell_facts: bool)
 }
 
 pub fn stock_lines(lines: &[(&str, i64)]) -> Vec<pb::StockLine> {
-    lines
-        .iter()
-        .map(|(sku, quantity)| pb::StockLine { sku: (*sku).to_owned(), quantity: *quantity })
-        .collect()
+    lines.iter().map(|(sku, quantity)| pb::StockLine { sku: (*sku).to_owned(), quantity: *quantity }).collect()
 }
 
 /// The fields that a refusal names.

@@ -1,0 +1,173 @@
+//! Holds.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use oneshelf_kit::{idempotency::Key, status::Violations};
+use oneshelf_proto::inventory::v1 as proto;
+use oneshelf_values::{ChannelId, Clock, HoldId, HoldTerms, hold::Standing};
+use prost::Message;
+use tonic::Status;
+
+use super::{MAX_LINES, complete, instant, line_count, location, quantity, reference, request_id, sku};
+use crate::{
+    domain::{
+        group::HoldStock,
+        hold::{HoldKind, StockHold},
+        stock_level::LevelKey,
+    },
+    time::timestamp,
+};
+
+const MAX_TTL: TimeDelta = TimeDelta::hours(24);
+
+const DEFAULT_TTL: TimeDelta = TimeDelta::minutes(15);
+
+pub fn hold_request(request: &proto::HoldStockRequest, clock: &Clock) -> Result<HoldStock, Status> {
+    let mut violations = Violations::new();
+    let id = request_id(&mut violations, &request.request_id);
+    line_count(&mut violations, "lines", request.lines.len());
+    let lines: Vec<_> = request
+        .lines
+        .iter()
+        .take(MAX_LINES)
+        .enumerate()
+        .filter_map(|(place, line)| {
+            let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
+            let location = location(&mut violations, format!("lines[{place}].location_id"), &line.location_id);
+            let quantity = quantity(&mut violations, format!("lines[{place}].quantity"), line.quantity, 1);
+            Some((LevelKey { sku: sku?, location: location? }, quantity?))
+        })
+        .collect();
+    let channel = channel(&mut violations, &request.channel_id);
+    let reference = reference(&mut violations, &request.reference);
+    let terms = match proto::HoldKind::try_from(request.kind) {
+        Ok(proto::HoldKind::Hard) => {
+            if request.ttl.is_some() {
+                violations.add("ttl", "hard holds have no expiry");
+            }
+            Some(HoldTerms::Hard)
+        }
+        Ok(proto::HoldKind::Soft | proto::HoldKind::Unspecified) => {
+            ttl(&mut violations, request.ttl).map(|ttl| HoldTerms::Soft { expires_at: clock.now() + ttl })
+        }
+        Err(_) => {
+            violations.add("kind", "is not a known value");
+            None
+        }
+    };
+    let hold = (|| {
+        let hold_id = id?;
+        Some(HoldStock {
+            hold_id: HoldId::from(hold_id),
+            terms: terms?,
+            channel: channel?,
+            reference: reference?,
+            fingerprint: Key::of("HoldStock", hold_id, request).fingerprint,
+            allow_partial: request.allow_partial,
+            lines,
+        })
+    })();
+    complete(violations, hold)
+}
+
+/// A request that only names a hold, with its key.
+pub fn hold_ref(rpc: &'static str, id: &str, hold_id: &str, request: &impl Message) -> Result<(Key, HoldId), Status> {
+    let mut violations = Violations::new();
+    let id = request_id(&mut violations, id);
+    let hold = violations.check("hold_id", hold_id.parse::<HoldId>().map_err(|_| "must be a UUID"));
+    let parsed = id.zip(hold).map(|(id, hold)| (Key::of(rpc, id, request), hold));
+    complete(violations, parsed)
+}
+
+pub fn hold_id(text: &str) -> Result<HoldId, Status> {
+    let mut violations = Violations::new();
+    let hold = violations.check("hold_id", text.parse::<HoldId>().map_err(|_| "must be a UUID"));
+    complete(violations, hold)
+}
+
+pub fn extension(request: &proto::ExtendHoldRequest) -> Result<TimeDelta, Status> {
+    let mut violations = Violations::new();
+    let given = violations.require("ttl", request.ttl);
+    let ttl = given.and_then(|given| ttl(&mut violations, Some(given)));
+    complete(violations, ttl)
+}
+
+/// What a commit takes: `None` is everything.
+pub type CommitLines = (Option<Vec<(LevelKey, i64)>>, Option<DateTime<Utc>>);
+
+pub fn commit_lines(request: &proto::CommitHoldRequest) -> Result<CommitLines, Status> {
+    let mut violations = Violations::new();
+    if request.lines.len() > MAX_LINES {
+        violations.add("lines", format!("at most {MAX_LINES} entries"));
+    }
+    let lines = request
+        .lines
+        .iter()
+        .take(MAX_LINES)
+        .enumerate()
+        .filter_map(|(place, line)| {
+            let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
+            let location = location(&mut violations, format!("lines[{place}].location_id"), &line.location_id);
+            let quantity = quantity(&mut violations, format!("lines[{place}].quantity"), line.quantity, 0);
+            Some((LevelKey { sku: sku?, location: location? }, quantity?))
+        })
+        .collect::<Vec<_>>();
+    let at = instant(&mut violations, "effective_time", request.effective_time);
+    complete(violations, Some(((!request.lines.is_empty()).then_some(lines), at)))
+}
+
+fn ttl(violations: &mut Violations, ttl: Option<prost_types::Duration>) -> Option<TimeDelta> {
+    let Some(ttl) = ttl else {
+        return Some(DEFAULT_TTL);
+    };
+    let parsed = TimeDelta::try_seconds(ttl.seconds).filter(|_| (0..1_000_000_000).contains(&ttl.nanos));
+    match parsed.map(|whole| whole + TimeDelta::nanoseconds(ttl.nanos.into())) {
+        Some(ttl) if (TimeDelta::seconds(1)..=MAX_TTL).contains(&ttl) => Some(ttl),
+        _ => {
+            violations.add("ttl", "must be 1 second to 24 hours");
+            None
+        }
+    }
+}
+
+fn channel(violations: &mut Violations, text: &str) -> Option<Option<ChannelId>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    violations.check("channel_id", text.parse::<ChannelId>()).map(Some)
+}
+
+pub fn hold_message(hold: &StockHold, now: DateTime<Utc>) -> proto::Hold {
+    let state = match hold.promise.standing(now) {
+        Standing::Held => proto::HoldState::Held,
+        Standing::Committed => proto::HoldState::Committed,
+        Standing::Released => proto::HoldState::Released,
+        Standing::Expired => proto::HoldState::Expired,
+    };
+    proto::Hold {
+        hold_id: hold.hold_id.to_string(),
+        kind: match hold.kind() {
+            HoldKind::Soft => proto::HoldKind::Soft,
+            HoldKind::Hard => proto::HoldKind::Hard,
+        }
+        .into(),
+        state: state.into(),
+        channel_id: hold.channel.as_ref().map_or_else(String::new, ChannelId::to_string),
+        reference: hold.reference.clone(),
+        lines: hold
+            .lines
+            .iter()
+            .enumerate()
+            .map(|(place, line)| proto::HoldLine {
+                sku: line.key.sku.as_str().to_owned(),
+                location_id: line.key.location.as_str().to_owned(),
+                requested: line.requested,
+                held: hold.promise.granted()[place],
+                committed: hold.promise.split(place, now).committed,
+                available: line.available,
+            })
+            .collect(),
+        expire_time: hold.expires_at().map(timestamp),
+        create_time: Some(timestamp(hold.created_at)),
+        resolve_time: hold.promise.resolved_at().map(timestamp),
+    }
+}

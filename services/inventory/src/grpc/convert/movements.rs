@@ -1,0 +1,171 @@
+//! Receipts, returns, a till's sales, corrections, and the levels that they come to.
+
+use chrono::{DateTime, Utc};
+use oneshelf_kit::{idempotency::Key, status::Violations};
+use oneshelf_proto::inventory::v1 as proto;
+use prost::Message;
+use tonic::Status;
+
+use super::{MAX_LINES, MAX_QUANTITY, complete, instant, line_count, location, quantity, reference, request_id, sku};
+use crate::{
+    domain::{
+        group::{AdjustmentReason, MoveKind, MoveLine},
+        stock_level::{Bucket, Level, LevelKey},
+    },
+    store::{ledger::StoredMovement, stock_levels::StoredLevel},
+    time::timestamp,
+    usecases::move_stock::Moved,
+};
+
+/// The common shape of receipts, returns and a till's sales.
+pub struct MoveFields<'a> {
+    pub rpc: &'static str,
+    pub kind: MoveKind,
+    pub request_id: &'a str,
+    pub location_id: &'a str,
+    pub lines: &'a [proto::StockLine],
+    pub bucket: i32,
+    pub reference: &'a str,
+    pub effective_time: Option<prost_types::Timestamp>,
+}
+
+pub fn movement(fields: &MoveFields<'_>, request: &impl Message) -> Result<(Key, Moved), Status> {
+    let mut violations = Violations::new();
+    let id = request_id(&mut violations, fields.request_id);
+    let location = location(&mut violations, "location_id", fields.location_id);
+    let bucket = bucket(&mut violations, "bucket", fields.bucket);
+    line_count(&mut violations, "lines", fields.lines.len());
+    let sign = if fields.kind == MoveKind::Sale { -1 } else { 1 };
+    let lines = fields
+        .lines
+        .iter()
+        .take(MAX_LINES)
+        .enumerate()
+        .filter_map(|(place, line)| {
+            let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
+            let quantity = quantity(&mut violations, format!("lines[{place}].quantity"), line.quantity, 1);
+            Some(MoveLine {
+                key: LevelKey { sku: sku?, location: location.clone()? },
+                bucket: bucket?,
+                delta: sign * quantity?,
+            })
+        })
+        .collect();
+    let reference = reference(&mut violations, fields.reference);
+    let effective_at = instant(&mut violations, "effective_time", fields.effective_time);
+    let moved = (|| {
+        Some((
+            Key::of(fields.rpc, id?, request),
+            Moved { kind: fields.kind, location: location?, lines, reference: reference?, effective_at },
+        ))
+    })();
+    complete(violations, moved)
+}
+
+pub fn adjustment(request: &proto::AdjustStockRequest) -> Result<(Key, Moved), Status> {
+    let mut violations = Violations::new();
+    let id = request_id(&mut violations, &request.request_id);
+    let location = location(&mut violations, "location_id", &request.location_id);
+    line_count(&mut violations, "lines", request.lines.len());
+    let lines = request
+        .lines
+        .iter()
+        .take(MAX_LINES)
+        .enumerate()
+        .filter_map(|(place, line)| {
+            let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
+            let bucket = bucket(&mut violations, format!("lines[{place}].bucket"), line.bucket);
+            if line.delta == 0 || line.delta.checked_abs().is_none_or(|size| size > MAX_QUANTITY) {
+                violations.add(
+                    format!("lines[{place}].delta"),
+                    format!("must not be zero, and at most {MAX_QUANTITY} either way"),
+                );
+            }
+            Some(MoveLine {
+                key: LevelKey { sku: sku?, location: location.clone()? },
+                bucket: bucket?,
+                delta: line.delta,
+            })
+        })
+        .collect();
+    let reason = match proto::AdjustmentReason::try_from(request.reason) {
+        Ok(proto::AdjustmentReason::Found) => Some(AdjustmentReason::Found),
+        Ok(proto::AdjustmentReason::Lost) => Some(AdjustmentReason::Lost),
+        Ok(proto::AdjustmentReason::Damaged) => Some(AdjustmentReason::Damaged),
+        Ok(proto::AdjustmentReason::WriteOff) => Some(AdjustmentReason::WriteOff),
+        Ok(proto::AdjustmentReason::Count) => Some(AdjustmentReason::Count),
+        Ok(proto::AdjustmentReason::Unspecified) | Err(_) => {
+            violations.add("reason", "must be a known reason");
+            None
+        }
+    };
+    let reference = reference(&mut violations, &request.reference);
+    let effective_at = instant(&mut violations, "effective_time", request.effective_time);
+    let moved = (|| {
+        Some((
+            Key::of("AdjustStock", id?, request),
+            Moved {
+                kind: MoveKind::Adjustment(reason?),
+                location: location?,
+                lines,
+                reference: reference?,
+                effective_at,
+            },
+        ))
+    })();
+    complete(violations, moved)
+}
+
+fn bucket(violations: &mut Violations, field: impl Into<String>, value: i32) -> Option<Bucket> {
+    match proto::StockBucket::try_from(value) {
+        Ok(proto::StockBucket::Unspecified | proto::StockBucket::Sellable) => Some(Bucket::Sellable),
+        Ok(proto::StockBucket::Damaged) => Some(Bucket::Damaged),
+        Ok(proto::StockBucket::Quarantine) => Some(Bucket::Quarantine),
+        Err(_) => {
+            violations.add(field, "is not a known value");
+            None
+        }
+    }
+}
+
+/// A level; `expired` of its soft holds are past their time and count as free.
+pub fn level_message(key: &LevelKey, level: &Level, expired: i64, updated_at: DateTime<Utc>) -> proto::StockLevel {
+    let live = Level { soft_held: level.soft_held - expired, ..*level };
+    proto::StockLevel {
+        sku: key.sku.as_str().to_owned(),
+        location_id: key.location.as_str().to_owned(),
+        on_hand: level.on_hand(),
+        sellable: level.sellable,
+        damaged: level.damaged,
+        quarantine: level.quarantine,
+        soft_held: level.soft_held,
+        hard_held: level.hard_held,
+        available: live.available(),
+        oversold: live.oversold(),
+        version: level.version,
+        update_time: Some(timestamp(updated_at)),
+    }
+}
+
+pub fn stored_level_message(stored: &StoredLevel) -> proto::StockLevel {
+    level_message(&stored.key, &stored.level, stored.expired, stored.updated_at)
+}
+
+pub fn movement_message(movement: StoredMovement) -> proto::Movement {
+    let account = |kind: String, location: Option<String>| match location {
+        Some(location) => format!("{location}/{kind}"),
+        None => kind,
+    };
+    proto::Movement {
+        movement_id: format!("{}/{}", movement.movement_id, movement.line_no),
+        sequence: movement.entry_id,
+        sku: movement.sku,
+        source: account(movement.source, movement.source_location_id),
+        target: account(movement.target, movement.target_location_id),
+        quantity: movement.quantity,
+        reason: movement.reason,
+        reference: movement.reference,
+        effective_time: Some(timestamp(movement.effective_at)),
+        record_time: Some(timestamp(movement.recorded_at)),
+    }
+}
