@@ -73,34 +73,43 @@ pub enum Next {
 }
 
 /// The first step of a process.
-#[expect(clippy::enum_glob_use, reason = "reads like the drawing above")]
 pub fn first(verb: Verb, touches: Touches) -> Step {
-    use Step::*;
     let road: &[Step] = match verb {
-        Verb::Place => &[HoldCredit, HoldStock, Confirm],
-        Verb::Ship => &[CommitHold, CaptureCredit, MarkShipped],
-        Verb::Cancel => &[ReleaseHold, ReleaseCredit, MarkCancelled],
-        Verb::RecordTicket => &[RecordSoldStock, CompleteTicket],
-        Verb::Return => &[ReturnStock, CompleteReturn],
+        Verb::Place => &[Step::HoldCredit, Step::HoldStock, Step::Confirm],
+        Verb::Ship => &[Step::CommitHold, Step::CaptureCredit, Step::MarkShipped],
+        Verb::Cancel => &[Step::ReleaseHold, Step::ReleaseCredit, Step::MarkCancelled],
+        Verb::RecordTicket => &[Step::RecordSoldStock, Step::CompleteTicket],
+        Verb::Return => &[Step::ReturnStock, Step::CompleteReturn],
     };
     *road.iter().find(|step| step.applies(touches)).expect("the last step of each road is local, so it applies")
 }
 
 /// What follows `step` after `outcome`.
-#[expect(clippy::enum_glob_use, reason = "reads like the drawing above")]
 pub fn next(verb: Verb, step: Step, touches: Touches, outcome: Outcome) -> Next {
-    use Step::*;
     let follower = match (verb, step, outcome) {
-        (Verb::Place, HoldCredit, Outcome::Done) => HoldStock,
-        (Verb::Place, HoldStock, Outcome::Done) => Confirm,
-        (Verb::Place, HoldCredit, Outcome::Refused) | (Verb::Place, ReleaseCredit, Outcome::Done) => Refuse,
-        (Verb::Ship, CommitHold, Outcome::Done) => CaptureCredit,
-        (Verb::Ship, CaptureCredit, Outcome::Done) => MarkShipped,
-        (Verb::Place, HoldStock, Outcome::Refused) | (Verb::Cancel, ReleaseHold, Outcome::Done) => ReleaseCredit,
-        (Verb::Cancel, ReleaseCredit, Outcome::Done) => MarkCancelled,
-        (Verb::RecordTicket, RecordSoldStock, Outcome::Done) => CompleteTicket,
-        (Verb::Return, ReturnStock, Outcome::Done) => CompleteReturn,
-        (_, Confirm | Refuse | MarkShipped | MarkCancelled | CompleteTicket | CompleteReturn, Outcome::Done) => {
+        (Verb::Place, Step::HoldCredit, Outcome::Done) => Step::HoldStock,
+        (Verb::Place, Step::HoldStock, Outcome::Done) => Step::Confirm,
+        (Verb::Place, Step::HoldCredit, Outcome::Refused) | (Verb::Place, Step::ReleaseCredit, Outcome::Done) => {
+            Step::Refuse
+        }
+        (Verb::Ship, Step::CommitHold, Outcome::Done) => Step::CaptureCredit,
+        (Verb::Ship, Step::CaptureCredit, Outcome::Done) => Step::MarkShipped,
+        (Verb::Place, Step::HoldStock, Outcome::Refused) | (Verb::Cancel, Step::ReleaseHold, Outcome::Done) => {
+            Step::ReleaseCredit
+        }
+        (Verb::Cancel, Step::ReleaseCredit, Outcome::Done) => Step::MarkCancelled,
+        (Verb::RecordTicket, Step::RecordSoldStock, Outcome::Done) => Step::CompleteTicket,
+        (Verb::Return, Step::ReturnStock, Outcome::Done) => Step::CompleteReturn,
+        (
+            _,
+            Step::Confirm
+            | Step::Refuse
+            | Step::MarkShipped
+            | Step::MarkCancelled
+            | Step::CompleteTicket
+            | Step::CompleteReturn,
+            Outcome::Done,
+        ) => {
             return Next::Finished;
         }
         _ => return Next::Stuck,

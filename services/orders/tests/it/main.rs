@@ -1,4 +1,6 @@
 //! The service against a real database and the real services that it asks.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::items_after_statements, reason = "a table's type stands at the table")]
 
 mod cancel_order;
 mod place_order;

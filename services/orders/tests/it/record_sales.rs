@@ -150,7 +150,7 @@ async fn record_sales_at_a_location_without_oversell_waits_in_sight_until_there_
     let sold = pb::Ticket { location_id: "STRICT".to_owned(), ..ticket(&desk, "1", &[("A", 1, 100)]) };
     let order_id = record(&mut desk.client.clone(), vec![sold]).await.remove(0).order_id;
     let (clock, pool) = (desk.clock.clone(), desk.db.pool().clone());
-    let last_error: String = wait_for("parking", Duration::from_secs(20), async || {
+    let last_error: String = wait_for("parking", Duration::from_secs(60), async || {
         clock.advance(Duration::from_secs(2));
         let parked = "SELECT last_error FROM orders.processes WHERE parked_at IS NOT NULL";
         sqlx::query_scalar(parked).fetch_optional(&pool).await.unwrap()

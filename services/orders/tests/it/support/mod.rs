@@ -8,6 +8,7 @@ use oneshelf_kit::{
     grpc::client::ClientChannel,
 };
 use oneshelf_orders::{config::Config, server, server::Remotes, verify};
+use oneshelf_partners::config::CreditConfig;
 use oneshelf_pricing::{KeyRing, SigningKey};
 use oneshelf_proto::{
     FILE_DESCRIPTOR_SET,
@@ -34,7 +35,8 @@ pub struct Desk {
     /// Stands between orders and the other two.
     pub road: Proxy,
     pub server: Server,
-    pub behind: Server,
+    /// Kept, so that they run as long as the desk.
+    _behind: Server,
     pub db: Database,
 }
 
@@ -55,14 +57,14 @@ impl Desk {
             let test = ServeTest::new(db.pool(), clock.clone()).await;
             let inventory = oneshelf_inventory::config::Config::new(db.config());
             let inventory = oneshelf_inventory::server::start(&inventory, &test.chassis).await.unwrap();
-            let partners = oneshelf_partners::config::Config { database: db.config(), credit: Default::default() };
+            let partners = oneshelf_partners::config::Config { database: db.config(), credit: CreditConfig::default() };
             let partners = oneshelf_partners::server::start(&partners, &test.chassis).await.unwrap();
             test.start(FILE_DESCRIPTOR_SET, vec![inventory, partners]).await
         };
         let road = Proxy::new(behind.address().to_string()).await;
         let server = {
             let test = ServeTest::new(db.pool(), clock.clone()).await;
-            let remote = ClientConfig { timeout_ms: 2_000, ..ClientConfig::new(format!("http://{}", road.address())) };
+            let remote = ClientConfig { timeout_ms: 20_000, ..ClientConfig::new(format!("http://{}", road.address())) };
             let remotes = Remotes { inventory: remote.clone(), partners: remote };
             let config = Config { redrive_every_ms: 20, park_after: 3, ..Config::new(db.config()) };
             let mounted = server::start(&config, &remotes, keys(), &test.chassis).await.unwrap();
@@ -75,7 +77,7 @@ impl Desk {
             clock,
             road,
             server,
-            behind,
+            _behind: behind,
             db,
         };
         desk.fill().await;
@@ -242,10 +244,11 @@ impl Desk {
         self.client.get_order(request).await.unwrap().into_inner().order.unwrap()
     }
 
-    /// Waits until the timer has brought the order there.
+    /// Waits, and lets time pass, until the timer has brought the order there.
     pub async fn reaches(&mut self, order_id: &str, state: pb::OrderState) -> pb::Order {
-        let client = self.client.clone();
-        wait_for(&format!("{state:?}"), Duration::from_secs(20), async || {
+        let (client, clock) = (self.client.clone(), self.clock.clone());
+        wait_for(&format!("{state:?}"), Duration::from_secs(60), async || {
+            clock.advance(Duration::from_secs(1));
             let request = pb::GetOrderRequest { order_id: order_id.to_owned() };
             let order = client.clone().get_order(request).await.unwrap().into_inner().order.unwrap();
             (order.state() == state).then_some(order)
