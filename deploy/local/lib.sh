@@ -88,13 +88,23 @@ save_ports() {
 }
 
 port_busy() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-# Steps of 100 keep the five ports and the services' own (7400 and up) out of each other's way.
+port_of() {
+  case $1 in
+    postgres) echo "$PG_PORT" ;;
+    redis) echo "$REDIS_PORT" ;;
+    rabbitmq) echo "$AMQP_PORT" ;;
+    epmd) echo "$EPMD_PORT" ;;
+  esac
+}
+# The usual port, or one a random number of hundreds above it. Hundreds keep the five ports and the services' own (7400
+# and up) out of each other's way; random, because the next free one may belong to a stack that is just being restarted.
 free_port() {
-  local port
-  for ((port = $1; port < $1 + 20000; port += 100)); do
-    port_busy "$port" || { echo "$port" && return; }
+  local port=$1 tries=200
+  while port_busy "$port"; do
+    ((tries-- > 0)) || die "no free port above $1"
+    port=$(($1 + 100 * (1 + RANDOM % 200)))
   done
-  die "no free port from $1 on"
+  echo "$port"
 }
 
 # --- Binaries ------------------------------------------------------------------------------------------------------
@@ -136,11 +146,11 @@ running() { pid_of "$1" >/dev/null; }
 spawn() {
   local name=$1
   shift
-  (
-    cd "$DATA/$name"
-    exec setsid "${RUN_AS[@]}" "$@" </dev/null >>"$LOCAL/log/$name.log" 2>&1 8<&- 9<&-
-  ) &
+  # The directory is changed before the process is born: it must not be looked at while it still stands elsewhere.
+  cd "$DATA/$name"
+  (exec setsid "${RUN_AS[@]}" "$@" </dev/null >>"$LOCAL/log/$name.log" 2>&1 8<&- 9<&-) &
   echo $! >"$LOCAL/run/$name.pid"
+  cd "$ROOT"
 }
 
 # Every process that stands in a server's directory: the server, its workers, and what a killed one left behind.
@@ -205,6 +215,9 @@ start_component() {
   if running "$name" && "ready_$name"; then return; fi
   if ! running "$name"; then
     kill_component "$name" # workers that outlived a server killed by somebody else
+    if port_busy "$(port_of "$name")"; then
+      die "port $(port_of "$name") of $name is in use by another program (deploy/local/up takes another port)"
+    fi
     [ -d "$DATA/$name" ] || own_dir "$DATA/$name"
     "start_$name"
   fi
