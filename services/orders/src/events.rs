@@ -5,12 +5,26 @@ use oneshelf_kit::outbox::OutboxEvent;
 use oneshelf_proto::orders::v1::{ItemsReturned, OrderCancelled, OrderPlaced, OrderShipped, SaleRecorded, SoldLine};
 use oneshelf_values::{Clock, new_id};
 use prost::Message;
-use prost_types::Timestamp;
 
-use crate::domain::{
-    order::{Line, Order},
-    returns::Return,
+use crate::{
+    domain::{
+        order::{Line, Order},
+        returns::Return,
+    },
+    time::timestamp,
 };
+
+/// An event's routing key and message.
+type Kind = (&'static str, &'static str);
+
+const ORDER_PLACED: Kind = ("orders.order.placed.v1", "oneshelf.orders.v1.OrderPlaced");
+const ORDER_SHIPPED: Kind = ("orders.order.shipped.v1", "oneshelf.orders.v1.OrderShipped");
+const ORDER_CANCELLED: Kind = ("orders.order.cancelled.v1", "oneshelf.orders.v1.OrderCancelled");
+const SALE_RECORDED: Kind = ("orders.sale.recorded.v1", "oneshelf.orders.v1.SaleRecorded");
+const ITEMS_RETURNED: Kind = ("orders.items.returned.v1", "oneshelf.orders.v1.ItemsReturned");
+
+/// Every event this service publishes: routing key and message.
+pub const PUBLISHED: &[(&str, &str)] = &[ORDER_PLACED, ORDER_SHIPPED, ORDER_CANCELLED, SALE_RECORDED, ITEMS_RETURNED];
 
 pub fn order_placed(clock: &Clock, order: &Order) -> OutboxEvent {
     let message = OrderPlaced {
@@ -24,7 +38,7 @@ pub fn order_placed(clock: &Clock, order: &Order) -> OutboxEvent {
         total_minor: order.total_minor(),
         effective_time: Some(timestamp(order.effective_at)),
     };
-    of_order(clock, order, "orders.order.placed.v1", "oneshelf.orders.v1.OrderPlaced", &message, order.effective_at)
+    of_order(clock, order, ORDER_PLACED, &message, order.effective_at)
 }
 
 pub fn order_shipped(clock: &Clock, order: &Order, shipped_at: DateTime<Utc>) -> OutboxEvent {
@@ -38,7 +52,7 @@ pub fn order_shipped(clock: &Clock, order: &Order, shipped_at: DateTime<Utc>) ->
         lines: sold_lines(&order.lines, |line| line.shipped),
         effective_time: Some(timestamp(shipped_at)),
     };
-    of_order(clock, order, "orders.order.shipped.v1", "oneshelf.orders.v1.OrderShipped", &message, shipped_at)
+    of_order(clock, order, ORDER_SHIPPED, &message, shipped_at)
 }
 
 pub fn order_cancelled(clock: &Clock, order: &Order) -> OutboxEvent {
@@ -47,7 +61,7 @@ pub fn order_cancelled(clock: &Clock, order: &Order) -> OutboxEvent {
         channel_id: order.channel.to_string(),
         reason: order.cancel_reason.clone().unwrap_or_default(),
     };
-    of_order(clock, order, "orders.order.cancelled.v1", "oneshelf.orders.v1.OrderCancelled", &message, clock.now())
+    of_order(clock, order, ORDER_CANCELLED, &message, clock.now())
 }
 
 pub fn sale_recorded(clock: &Clock, order: &Order) -> OutboxEvent {
@@ -60,7 +74,7 @@ pub fn sale_recorded(clock: &Clock, order: &Order) -> OutboxEvent {
         lines: sold_lines(&order.lines, |line| line.ordered),
         effective_time: Some(timestamp(order.effective_at)),
     };
-    of_order(clock, order, "orders.sale.recorded.v1", "oneshelf.orders.v1.SaleRecorded", &message, order.effective_at)
+    of_order(clock, order, SALE_RECORDED, &message, order.effective_at)
 }
 
 pub fn items_returned(clock: &Clock, done: &Return) -> OutboxEvent {
@@ -83,8 +97,8 @@ pub fn items_returned(clock: &Clock, done: &Return) -> OutboxEvent {
     };
     OutboxEvent {
         event_id: new_id(clock),
-        routing_key: "orders.items.returned.v1",
-        event_type: "oneshelf.orders.v1.ItemsReturned",
+        routing_key: ITEMS_RETURNED.0,
+        event_type: ITEMS_RETURNED.1,
         aggregate_id: done.return_id.to_string(),
         aggregate_version: 1,
         payload: message.encode_to_vec(),
@@ -95,8 +109,7 @@ pub fn items_returned(clock: &Clock, done: &Return) -> OutboxEvent {
 fn of_order(
     clock: &Clock,
     order: &Order,
-    routing_key: &'static str,
-    event_type: &'static str,
+    (routing_key, event_type): Kind,
     message: &impl Message,
     effective_at: DateTime<Utc>,
 ) -> OutboxEvent {
@@ -127,9 +140,4 @@ fn sold_lines(lines: &[Line], count: impl Fn(&Line) -> i64) -> Vec<SoldLine> {
 
 fn text(id: Option<&impl ToString>) -> String {
     id.map(ToString::to_string).unwrap_or_default()
-}
-
-/// An instant on the wire.
-pub fn timestamp(at: DateTime<Utc>) -> Timestamp {
-    Timestamp { seconds: at.timestamp(), nanos: at.timestamp_subsec_nanos() as i32 }
 }

@@ -25,6 +25,7 @@ pub mod grpc;
 pub mod jobs;
 pub mod server;
 pub mod store;
+mod time;
 pub mod usecases;
 pub mod verify;
 

@@ -45,5 +45,5 @@ impl From<Status> for CallError {
 
 /// When it happened, if the caller said so. A till's clock may be ahead of ours; the remote knows no future.
 fn effective_time(at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Timestamp> {
-    at.map(|at| crate::events::timestamp(at.min(now)))
+    at.map(|at| crate::time::timestamp(at.min(now)))
 }

@@ -297,6 +297,16 @@ pub struct ShipUnits {
     pub quantity: i64,
 }
 
+/// Which orders to list, and after which one.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub channel: Option<ChannelId>,
+    pub partner: Option<PartnerId>,
+    pub member: Option<MemberId>,
+    pub state: Option<State>,
+    pub after: Option<(DateTime<Utc>, OrderId)>,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -18,12 +18,11 @@ use tonic::Status;
 
 use crate::{
     domain::{
-        order::{Fee, Order, Origin, ShipUnits, State, total},
+        order::{Fee, Filter, Order, Origin, ShipUnits, State, total},
         returns::{Item, Return, ReturnRequest},
         ticket::{Ticket, TicketLine},
     },
-    events::timestamp,
-    store::orders::Filter,
+    time::timestamp,
     usecases::{
         cancel_order::CancelOrder,
         place_order::{PlaceOrder, Proof, Quote, QuotedLine},

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{known, processes::Process};
 use crate::domain::{
     RemoteRefusal,
-    order::{Fee, Line, Order, Origin, State},
+    order::{Fee, Filter, Line, Order, Origin, State},
 };
 
 /// An order to write down, with the process that begins with it.
@@ -439,16 +439,6 @@ pub async fn find_all(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Order
         });
     }
     Ok(orders)
-}
-
-/// Which orders to list, and after which one.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    pub channel: Option<ChannelId>,
-    pub partner: Option<PartnerId>,
-    pub member: Option<MemberId>,
-    pub state: Option<State>,
-    pub after: Option<(DateTime<Utc>, OrderId)>,
 }
 
 /// One order's place in a list.

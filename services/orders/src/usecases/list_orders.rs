@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{Error, Orders};
 use crate::{
-    domain::order::Order,
-    store::{self, orders::Filter},
+    domain::order::{Filter, Order},
+    store,
 };
 
 /// A page ends early where its orders have more lines than this together, so that an answer stays within a message.
