@@ -14,7 +14,10 @@ use crate::{
 /// So that a large publish stays far below the size that an event may have.
 pub const PRICES_PER_EVENT: usize = 500;
 
-const PRICES_PUBLISHED: &str = "catalog.prices.published.v1";
+const PRICES_PUBLISHED: (&str, &str) = ("catalog.prices.published.v1", "oneshelf.catalog.v1.PricesPublished");
+
+/// Every event this service publishes: routing key and message.
+pub const PUBLISHED: &[(&str, &str)] = &[PRICES_PUBLISHED];
 
 /// One publish as events of the list, numbered on from `before`.
 pub fn prices_published(
@@ -36,8 +39,8 @@ pub fn prices_published(
             };
             OutboxEvent {
                 event_id: new_id(clock),
-                routing_key: PRICES_PUBLISHED,
-                event_type: "oneshelf.catalog.v1.PricesPublished",
+                routing_key: PRICES_PUBLISHED.0,
+                event_type: PRICES_PUBLISHED.1,
                 aggregate_id: list.price_list_id.to_string(),
                 aggregate_version,
                 payload: message.encode_to_vec(),

@@ -24,5 +24,7 @@ pub mod usecases;
 pub mod verify;
 mod wire;
 
+pub use events::PUBLISHED;
+
 /// The schema `catalog`.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -16,7 +16,10 @@ use crate::domain::{
     event::Event,
 };
 
-pub const CHANNEL_CHANGED: &str = "channels.channel.changed.v1";
+const CHANNEL_CHANGED: (&str, &str) = ("channels.channel.changed.v1", "oneshelf.channels.v1.ChannelChanged");
+
+/// Every event this service publishes: routing key and message.
+pub const PUBLISHED: &[(&str, &str)] = &[CHANNEL_CHANGED];
 
 /// Appends what happened to the outbox of this transaction.
 pub async fn append(
@@ -31,8 +34,8 @@ pub async fn append(
         .map(|event| match event {
             Event::ChannelChanged(channel) => OutboxEvent {
                 event_id: new_id(clock),
-                routing_key: CHANNEL_CHANGED,
-                event_type: "oneshelf.channels.v1.ChannelChanged",
+                routing_key: CHANNEL_CHANGED.0,
+                event_type: CHANNEL_CHANGED.1,
                 aggregate_id: channel.channel_id.to_string(),
                 aggregate_version: channel.version,
                 payload: pb::ChannelChanged { channel: Some(channel_message(channel)) }.encode_to_vec(),

@@ -34,5 +34,7 @@ pub mod config;
 pub mod server;
 pub mod verify;
 
+pub use events::PUBLISHED;
+
 /// The schema's migrations.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

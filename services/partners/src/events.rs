@@ -8,14 +8,17 @@ use prost::Message;
 
 use crate::domain::{Partner, Standing, Tier};
 
-pub(crate) const PARTNER_CHANGED: &str = "partners.partner.changed.v1";
+const PARTNER_CHANGED: (&str, &str) = ("partners.partner.changed.v1", "oneshelf.partners.v1.PartnerChanged");
+
+/// Every event this service publishes: routing key and message.
+pub const PUBLISHED: &[(&str, &str)] = &[PARTNER_CHANGED];
 
 /// `partners.partner.changed.v1`: the resulting record, with the partner's version.
 pub(crate) fn partner_changed(partner: &Partner, clock: &Clock) -> OutboxEvent {
     OutboxEvent {
         event_id: new_id(clock),
-        routing_key: PARTNER_CHANGED,
-        event_type: "oneshelf.partners.v1.PartnerChanged",
+        routing_key: PARTNER_CHANGED.0,
+        event_type: PARTNER_CHANGED.1,
         aggregate_id: partner.id.as_str().to_owned(),
         aggregate_version: partner.version,
         payload: pb::PartnerChanged { partner: Some(partner_message(partner)) }.encode_to_vec(),

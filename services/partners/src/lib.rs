@@ -25,4 +25,5 @@ mod grpc;
 mod store;
 mod usecases;
 
+pub use events::PUBLISHED;
 pub use server::MIGRATOR;

@@ -5,13 +5,13 @@ use oneshelf_kit::auth::Caller;
 use oneshelf_values::{HoldId, LocationId, Sku};
 
 use super::{Error, Inventory};
+pub use crate::store::{
+    ledger::{StockAsOf, StoredMovement},
+    stock_levels::StoredLevel,
+};
 use crate::{
     domain::{Refusal, hold::StockHold, location::Location},
-    store::{
-        self,
-        ledger::{StockAsOf, StoredMovement},
-        stock_levels::StoredLevel,
-    },
+    store,
 };
 
 impl Inventory {

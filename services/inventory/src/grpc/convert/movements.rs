@@ -12,8 +12,8 @@ use crate::{
         group::{AdjustmentReason, MoveKind, MoveLine},
         stock_level::{Bucket, Level, LevelKey},
     },
-    store::{ledger::StoredMovement, stock_levels::StoredLevel},
     time::timestamp,
+    usecases::list::{StoredLevel, StoredMovement},
     usecases::move_stock::Moved,
 };
 
