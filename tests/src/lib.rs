@@ -1,1 +1,6 @@
+//! Tests of the whole: structure, contract, journeys across services, faults of real processes.
 
+pub mod imports;
+
+/// Every service, by the name of its folder, schema and proto package.
+pub const SERVICES: [&str; 6] = ["catalog", "inventory", "orders", "partners", "loyalty", "channels"];

@@ -1,0 +1,98 @@
+//! The contract against its tests and its documents: walks the descriptors, so that what is added there cannot be
+//! forgotten here.
+
+use std::{collections::BTreeSet, path::Path};
+
+use oneshelf_proto::FILE_DESCRIPTOR_SET;
+use oneshelf_tests::{SERVICES, imports};
+use prost_reflect::{DescriptorPool, FileDescriptor, MethodDescriptor};
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn pool() -> DescriptorPool {
+    DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the descriptors of this build")
+}
+
+/// `oneshelf.orders.v1` → `orders`.
+fn service_of(package: &str) -> &str {
+    package.split('.').nth(1).unwrap_or_default()
+}
+
+fn rpcs(pool: &DescriptorPool) -> Vec<(String, MethodDescriptor)> {
+    let all = pool.services().flat_map(|service| {
+        let name = service_of(service.package_name()).to_owned();
+        service.methods().map(move |method| (name.clone(), method)).collect::<Vec<_>>()
+    });
+    all.collect()
+}
+
+/// The comment above what `path` points at, as `SourceCodeInfo` numbers it.
+fn comment(file: &FileDescriptor, path: &[i32]) -> String {
+    let info = file.file_descriptor_proto().source_code_info.as_ref().expect("descriptors with their comments");
+    let place = info.location.iter().find(|location| location.path == path);
+    place.map(|location| location.leading_comments().trim().to_owned()).unwrap_or_default()
+}
+
+/// `GetStockAsOf` → `get_stock_as_of`.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
+}
+
+/// Names of the functions under `#[tokio::test]` and the like.
+fn test_names(source: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut is_test = false;
+    for line in source.lines().map(str::trim) {
+        if line.starts_with("#[") {
+            is_test |= line.contains("test");
+        } else if let Some((_, rest)) = line.split_once("fn ") {
+            if is_test {
+                names.extend(rest.split('(').next().map(str::to_owned));
+            }
+            is_test = false;
+        } else if !line.starts_with("//") {
+            is_test = false;
+        }
+    }
+    names
+}
+
+#[test]
+fn every_rpc_has_a_test_of_its_name_on_a_real_server() {
+    let pool = pool();
+    let mut missing = Vec::new();
+    let rpcs = rpcs(&pool);
+    assert!(rpcs.len() > 50, "the walk found next to nothing");
+    for service in SERVICES {
+        let tests: BTreeSet<String> = imports::sources(&root().join("services").join(service).join("tests/it"))
+            .iter()
+            .flat_map(|(_, text)| test_names(text))
+            .collect();
+        for (_, rpc) in rpcs.iter().filter(|(owner, _)| owner == service) {
+            if !tests.iter().any(|test| test.contains(&snake_case(rpc.name()))) {
+                missing.push(format!("{}: no test in services/{service}/tests/it names it", rpc.full_name()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn every_rpc_says_what_it_does() {
+    let pool = pool();
+    let silent: Vec<String> = rpcs(&pool)
+        .into_iter()
+        .filter(|(_, rpc)| comment(&rpc.parent_file(), rpc.path()).is_empty())
+        .map(|(_, rpc)| rpc.full_name().to_owned())
+        .collect();
+    assert!(silent.is_empty(), "no comment in the proto: {silent:?}");
+}
