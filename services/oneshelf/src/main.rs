@@ -1,6 +1,7 @@
 //! The one binary: every service and every tool of OneShelf.
 
 mod api;
+mod bench;
 mod chassis;
 mod config;
 mod demo;
@@ -37,6 +38,8 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Check every invariant over all schemas; exit 1 when one is broken.
     Verify(verify::VerifyArgs),
+    /// Measure speed beside the limits of this machine.
+    Bench(bench::BenchArgs),
     /// Serve everything with a demo shop and live traffic.
     Demo(demo::DemoArgs),
     /// Look at the configuration.
@@ -44,6 +47,9 @@ enum Command {
     Config(ConfigCommand),
     /// Print the version.
     Version,
+    /// The bare gRPC echo that `bench` measures against.
+    #[command(hide = true)]
+    BenchEcho(bench::EchoArgs),
 }
 
 #[derive(Subcommand)]
@@ -94,6 +100,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate::run(&load()?).await,
         Command::Keys(command) => keys::run(command, &load()?).await,
         Command::Verify(args) => verify::run(&args, &load()?).await,
+        Command::Bench(args) => bench::run(&args, load()?).await,
+        Command::BenchEcho(args) => bench::serve_echo(args).await,
         Command::Demo(args) => demo::run(args, load()?).await,
         Command::Config(ConfigCommand::Check) => {
             load()?;
