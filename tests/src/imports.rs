@@ -211,11 +211,10 @@ mod tests {
     #[test]
     fn relative_paths_are_resolved_also_in_inline_modules() {
         assert_eq!(read("use super::super::store::x;"), ["crate::store::x"]);
-        assert_eq!(read("mod tests { use super::*; use super::super::level::L; } self::a::b()"), [
-            "crate::domain::hold::*",
-            "crate::domain::level::L",
-            "crate::domain::hold::a::b",
-        ]);
+        assert_eq!(
+            read("mod tests { use super::*; use super::super::level::L; } self::a::b()"),
+            ["crate::domain::hold::*", "crate::domain::level::L", "crate::domain::hold::a::b",]
+        );
     }
 
     #[test]

@@ -21,15 +21,7 @@ enum Crates {
     AllBut(&'static [&'static str]),
 }
 
-const VALUES: &[&str] = &[
-    "oneshelf_values",
-    "oneshelf_pricing",
-    "chrono",
-    "uuid",
-    "thiserror",
-    "smol_str",
-    "proptest",
-];
+const VALUES: &[&str] = &["oneshelf_values", "oneshelf_pricing", "chrono", "uuid", "thiserror", "smol_str", "proptest"];
 
 const ROOMS: &[Room] = &[
     Room { name: "domain", rooms: &["domain"], crates: Crates::Only(VALUES) },
@@ -42,22 +34,32 @@ const ROOMS: &[Room] = &[
         name: "events",
         rooms: &["events", "domain", "time", "wire"],
         crates: Crates::AllBut(&[
-            "sqlx::query", "sqlx::query_as", "sqlx::query_scalar", "sqlx::PgPool", "tonic", "tonic_types", "lapin",
+            "sqlx::query",
+            "sqlx::query_as",
+            "sqlx::query_scalar",
+            "sqlx::PgPool",
+            "tonic",
+            "tonic_types",
+            "lapin",
         ]),
     },
     Room {
         name: "usecases",
         rooms: &["usecases", "domain", "store", "events", "clients", "time"],
         crates: Crates::AllBut(&[
-            "tonic", "tonic_types", "lapin", "axum", "sqlx::query", "sqlx::query_as", "sqlx::query_scalar",
-            "oneshelf_kit::grpc", "oneshelf_kit::status", "oneshelf_kit::consumer",
+            "tonic",
+            "tonic_types",
+            "lapin",
+            "axum",
+            "sqlx::query",
+            "sqlx::query_as",
+            "sqlx::query_scalar",
+            "oneshelf_kit::grpc",
+            "oneshelf_kit::status",
+            "oneshelf_kit::consumer",
         ]),
     },
-    Room {
-        name: "clients",
-        rooms: &["clients", "domain", "time"],
-        crates: Crates::AllBut(&["sqlx", "lapin", "axum"]),
-    },
+    Room { name: "clients", rooms: &["clients", "domain", "time"], crates: Crates::AllBut(&["sqlx", "lapin", "axum"]) },
     // Transport holds no rule and begins no transaction. A record reads the same in answers and events.
     Room {
         name: "grpc",
@@ -69,7 +71,12 @@ const ROOMS: &[Room] = &[
         name: "consumers",
         rooms: &["consumers", "usecases", "domain", "time", "wire"],
         crates: Crates::AllBut(&[
-            "sqlx::query", "sqlx::query_as", "sqlx::query_scalar", "sqlx::PgPool", "tonic", "lapin",
+            "sqlx::query",
+            "sqlx::query_as",
+            "sqlx::query_scalar",
+            "sqlx::PgPool",
+            "tonic",
+            "lapin",
         ]),
     },
     Room {

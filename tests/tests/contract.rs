@@ -1,7 +1,7 @@
 //! The contract against its tests and its documents: walks the descriptors, so that what is added there cannot be
 //! forgotten here.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use oneshelf_proto::FILE_DESCRIPTOR_SET;
 use oneshelf_tests::{SERVICES, imports};
@@ -95,4 +95,43 @@ fn every_rpc_says_what_it_does() {
         .map(|(_, rpc)| rpc.full_name().to_owned())
         .collect();
     assert!(silent.is_empty(), "no comment in the proto: {silent:?}");
+}
+
+/// The cells of the rows that stand under the heading, without their code marks.
+fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
+    let section = document.split("\n## ").find(|section| section.starts_with(heading)).unwrap_or_default();
+    let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
+}
+
+#[test]
+fn errors_md_lists_every_reason_as_the_proto_explains_it() {
+    let document = fs::read_to_string(root().join("docs/ERRORS.md")).expect("docs/ERRORS.md");
+    let pool = pool();
+    for service in SERVICES {
+        let reasons = pool.get_enum_by_name(&format!("oneshelf.{service}.v1.ErrorReason")).expect("the service's enum");
+        let mut wanted = Vec::new();
+        for value in reasons.values().filter(|value| value.number() != 0) {
+            let reason = value.name().strip_prefix("ERROR_REASON_").expect("the enum's prefix").to_owned();
+            let comment =
+                comment(&reasons.parent_file(), value.path()).lines().map(str::trim).collect::<Vec<_>>().join(" ");
+            let (named, meaning) = comment.split_once(": ").unwrap_or_default();
+            assert_eq!(named, reason, "the comment of {} begins with its reason", value.full_name());
+            let code = [
+                "INVALID_ARGUMENT",
+                "NOT_FOUND",
+                "ALREADY_EXISTS",
+                "FAILED_PRECONDITION",
+                "PERMISSION_DENIED",
+                "ABORTED",
+            ];
+            assert!(
+                code.iter().any(|code| meaning.contains(code)),
+                "{} says which code it comes with",
+                value.full_name()
+            );
+            wanted.push(vec![reason, meaning.replace('`', "")]);
+        }
+        assert_eq!(table(&document, &format!("{service}.oneshelf")), wanted, "docs/ERRORS.md, {service}.oneshelf");
+    }
 }
