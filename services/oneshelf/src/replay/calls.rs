@@ -70,12 +70,7 @@ pub struct Caller {
 
 impl Caller {
     /// Sends one mutation: `call` is the RPC of a client in [`Api`].
-    pub async fn send<Q, A, F>(
-        &self,
-        rpc: &'static str,
-        request: Q,
-        call: impl Fn(Api, Q) -> F,
-    ) -> anyhow::Result<A>
+    pub async fn send<Q, A, F>(&self, rpc: &'static str, request: Q, call: impl Fn(Api, Q) -> F) -> anyhow::Result<A>
     where
         Q: Clone,
         A: Message + Default + fmt::Debug,
@@ -92,12 +87,7 @@ impl Caller {
     }
 
     /// Sends one request that changes nothing.
-    pub async fn read<Q, A, F>(
-        &self,
-        rpc: &'static str,
-        request: Q,
-        call: impl Fn(Api, Q) -> F,
-    ) -> Result<A, CallError>
+    pub async fn read<Q, A, F>(&self, rpc: &'static str, request: Q, call: impl Fn(Api, Q) -> F) -> Result<A, CallError>
     where
         Q: Clone,
         F: Future<Output = Result<Response<A>, Status>>,

@@ -100,7 +100,8 @@ impl Place {
     }
 
     fn of_shop_document(number: &str) -> Self {
-        let remainder = number.bytes().filter(u8::is_ascii_digit).fold(0, |rest, digit| (rest * 10 + (digit - b'0')) % 4);
+        let remainder =
+            number.bytes().filter(u8::is_ascii_digit).fold(0, |rest, digit| (rest * 10 + (digit - b'0')) % 4);
         Self(remainder + 1)
     }
 }

@@ -141,10 +141,6 @@ impl Dataset {
         let document = &self.documents[doc as usize];
         (document, &document.lines[line])
     }
-
-    pub fn first_month(&self) -> Option<Month> {
-        self.documents.first().map(Document::month)
-    }
 }
 
 /// FNV-1a: a name for the content, no protection.

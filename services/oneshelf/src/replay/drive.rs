@@ -132,7 +132,9 @@ impl Run {
                 let request = self.year.receive(task.month, *place, lines);
                 let receive = |mut api: Api, r| async move { api.inventory.receive_stock(r).await };
                 self.caller.send("ReceiveStock", request, receive).await?;
-                lines.iter().for_each(|(_, units)| tally.add_receipt(*units));
+                for (_, units) in lines {
+                    tally.add_receipt(*units);
+                }
                 return Ok(tally);
             }
             Work::Document(doc) => *doc,
@@ -152,13 +154,16 @@ impl Run {
         if parts.takes_back() {
             self.take_back(doc, &parts, &mut tally).await?;
         }
-        for (lines, reason) in [(&parts.found, AdjustmentReason::Found), (&parts.written_off, AdjustmentReason::WriteOff)]
+        for (lines, reason) in
+            [(&parts.found, AdjustmentReason::Found), (&parts.written_off, AdjustmentReason::WriteOff)]
         {
             if !lines.is_empty() {
                 let request = self.year.adjust(document, lines, reason);
                 let adjust = |mut api: Api, r| async move { api.inventory.adjust_stock(r).await };
                 self.caller.send("AdjustStock", request, adjust).await?;
-                lines.iter().for_each(|at| tally.add_adjustment(document.lines[*at].quantity));
+                for at in lines {
+                    tally.add_adjustment(document.lines[*at].quantity);
+                }
             }
         }
         Ok(tally)
@@ -190,10 +195,7 @@ impl Run {
         let shipped = self.caller.send("ShipOrder", self.year.ship(document), ship).await?;
         let order = shipped.order.context("ShipOrder answered without an order")?;
         ensure!(order.state() == OrderState::Shipped, "ShipOrder left the order {:?}", order.state());
-        ensure!(
-            order.lines.iter().all(|line| line.shipped == line.ordered),
-            "ShipOrder shipped less than was ordered"
-        );
+        ensure!(order.lines.iter().all(|line| line.shipped == line.ordered), "ShipOrder shipped less than was ordered");
         Ok(order)
     }
 
@@ -215,7 +217,11 @@ impl Run {
         let ordered = order.lines.iter().map(|line| (&line.sku, line.ordered, &line.unit_price, line.total_minor));
         let quoted = quote.lines.iter().map(|line| (&line.sku, line.quantity, &line.unit_price, line.total_minor));
         let same = ordered.eq(quoted)
-            && order.fees.iter().map(|fee| (&fee.code, fee.total_minor)).eq(quote.fees.iter().map(|fee| (&fee.code, fee.total_minor)))
+            && order
+                .fees
+                .iter()
+                .map(|fee| (&fee.code, fee.total_minor))
+                .eq(quote.fees.iter().map(|fee| (&fee.code, fee.total_minor)))
             && order.total == quote.total
             && order.reference == reference(document);
         ensure!(same, "order {order_id} was placed before and is another one: {order:?}");

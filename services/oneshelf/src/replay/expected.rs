@@ -28,14 +28,23 @@ pub struct ChannelMonth {
 
 impl ChannelMonth {
     pub fn add(&mut self, other: &Self) {
-        self.documents += other.documents;
-        self.lines += other.lines;
-        self.units_out += other.units_out;
-        self.gross_mills += other.gross_mills;
-        self.units_returned += other.units_returned;
-        self.returned_mills += other.returned_mills;
-        self.net_mills += other.net_mills;
-        self.units_free += other.units_free;
+        for (ours, (_, theirs)) in self.figures_mut().into_iter().zip(other.figures()) {
+            *ours += theirs;
+        }
+    }
+
+    /// Every figure, in the order of [`Self::figures`].
+    fn figures_mut(&mut self) -> [&mut i64; 8] {
+        [
+            &mut self.documents,
+            &mut self.lines,
+            &mut self.units_out,
+            &mut self.gross_mills,
+            &mut self.units_returned,
+            &mut self.returned_mills,
+            &mut self.net_mills,
+            &mut self.units_free,
+        ]
     }
 
     /// Every figure with its name.
@@ -73,66 +82,38 @@ impl Expected {
         if !folder.join("expected.json").is_file() {
             return Ok(None);
         }
-        let totals = serde_json::from_slice(&source::content(&folder.join("expected.json"))?).context("expected.json")?;
+        let totals =
+            serde_json::from_slice(&source::content(&folder.join("expected.json"))?).context("expected.json")?;
 
-        let mut expected =
-            Self { totals, revenue: BTreeMap::new(), on_hand: BTreeMap::new(), points: BTreeMap::new(), prices: BTreeMap::new() };
-        #[derive(Deserialize)]
-        struct Revenue {
-            month: String,
-            channel: String,
-            documents: i64,
-            lines: i64,
-            units_out: i64,
-            gross_mills: i64,
-            units_returned: i64,
-            returned_mills: i64,
-            net_mills: i64,
-            units_free: i64,
-        }
-        rows(&folder.join("revenue_by_channel_month.csv"), |row: Revenue| {
-            let figures = ChannelMonth {
-                documents: row.documents,
-                lines: row.lines,
-                units_out: row.units_out,
-                gross_mills: row.gross_mills,
-                units_returned: row.units_returned,
-                returned_mills: row.returned_mills,
-                net_mills: row.net_mills,
-                units_free: row.units_free,
-            };
-            expected.revenue.insert((month(&row.month)?, channel(&row.channel)?), figures);
+        let mut expected = Self {
+            totals,
+            revenue: BTreeMap::new(),
+            on_hand: BTreeMap::new(),
+            points: BTreeMap::new(),
+            prices: BTreeMap::new(),
+        };
+        let columns = ["month", "channel"].into_iter().chain(ChannelMonth::default().figures().map(|(name, _)| name));
+        let columns: [&str; 10] = columns.collect::<Vec<_>>().try_into().expect("two keys and eight figures");
+        rows(&folder.join("revenue_by_channel_month.csv"), columns, |[of_month, of_channel, figures @ ..]| {
+            let mut row = ChannelMonth::default();
+            for (text, figure) in figures.into_iter().zip(row.figures_mut()) {
+                *figure = text.parse()?;
+            }
+            expected.revenue.insert((month(of_month)?, channel(of_channel)?), row);
             Ok(())
         })?;
-        #[derive(Deserialize)]
-        struct OnHand {
-            sku: String,
-            location: String,
-            end: i64,
-        }
-        rows(&folder.join("on_hand.csv.gz"), |row: OnHand| {
-            expected.on_hand.insert((row.sku, row.location), row.end);
+        rows(&folder.join("on_hand.csv.gz"), ["sku", "location", "end"], |[sku, location, end]| {
+            expected.on_hand.insert((sku.to_owned(), location.to_owned()), end.parse()?);
             Ok(())
         })?;
-        #[derive(Deserialize)]
-        struct Points {
-            customer: String,
-            points_earned: i64,
-            points_balance: i64,
-        }
-        rows(&folder.join("points_by_customer.csv.gz"), |row: Points| {
-            expected.points.insert(row.customer, (row.points_earned, row.points_balance));
+        let columns = ["customer", "points_earned", "points_balance"];
+        rows(&folder.join("points_by_customer.csv.gz"), columns, |[customer, earned, balance]| {
+            expected.points.insert(customer.to_owned(), (earned.parse()?, balance.parse()?));
             Ok(())
         })?;
-        #[derive(Deserialize)]
-        struct Price {
-            sku: String,
-            channel: String,
-            valid_from: String,
-            price_mills: i64,
-        }
-        rows(&folder.join("price_versions.csv.gz"), |row: Price| {
-            expected.prices.insert((channel(&row.channel)?, row.sku, month(&row.valid_from)?), row.price_mills);
+        let columns = ["sku", "channel", "valid_from", "price_mills"];
+        rows(&folder.join("price_versions.csv.gz"), columns, |[sku, of_channel, from, mills]| {
+            expected.prices.insert((channel(of_channel)?, sku.to_owned(), month(from)?), mills.parse()?);
             Ok(())
         })?;
         Ok(Some(expected))
@@ -150,28 +131,32 @@ pub fn receipts(path: &Path, data: &Dataset) -> anyhow::Result<Option<Receipts>>
     if !file.is_file() {
         return Ok(None);
     }
-    #[derive(Deserialize)]
-    struct Receipt {
-        month: String,
-        sku: String,
-        location: String,
-        quantity: i64,
-    }
     let numbers: BTreeMap<&str, u32> = data.skus.iter().zip(0..).map(|(info, no)| (info.code.as_str(), no)).collect();
     let mut receipts = Receipts::new();
-    rows(&file, |row: Receipt| {
-        let sku = numbers.get(row.sku.as_str()).ok_or_else(|| anyhow!("SKU {} is on no line", row.sku))?;
-        let place = Place::parse(&row.location).ok_or_else(|| anyhow!("location {}", row.location))?;
-        receipts.insert((month(&row.month)?, place, *sku), row.quantity);
+    rows(&file, ["month", "sku", "location", "quantity"], |[of_month, sku, location, quantity]| {
+        let sku = numbers.get(sku).ok_or_else(|| anyhow!("SKU {sku} is on no line"))?;
+        let place = Place::parse(location).ok_or_else(|| anyhow!("location {location}"))?;
+        receipts.insert((month(of_month)?, place, *sku), quantity.parse()?);
         Ok(())
     })?;
     Ok(Some(receipts))
 }
 
-fn rows<T: for<'de> Deserialize<'de>>(file: &Path, mut sink: impl FnMut(T) -> anyhow::Result<()>) -> anyhow::Result<()> {
+/// Hands the named columns of every row to `sink`; an error names the line.
+fn rows<const N: usize>(
+    file: &Path,
+    columns: [&str; N],
+    mut sink: impl FnMut([&str; N]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let content = source::content(file)?;
-    for (row, at) in csv::Reader::from_reader(content.as_slice()).into_deserialize().zip(2..) {
-        row.map_err(anyhow::Error::from).and_then(&mut sink).with_context(|| format!("{} line {at}", file.display()))?;
+    let mut reader = csv::Reader::from_reader(content.as_slice());
+    let header = reader.headers()?.clone();
+    let places = columns.map(|column| header.iter().position(|name| name == column));
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record).with_context(|| file.display().to_string())? {
+        let fields = places.map(|place| place.and_then(|place| record.get(place)).unwrap_or_default());
+        let line_no = || record.position().map_or(0, csv::Position::line);
+        sink(fields).with_context(|| format!("{} line {}", file.display(), line_no()))?;
     }
     Ok(())
 }

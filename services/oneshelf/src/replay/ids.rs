@@ -60,8 +60,11 @@ pub fn product(sku: &str) -> String {
 fn code(prefix: &str, text: &str, parse: impl Fn(&str) -> Option<String>) -> String {
     const KEPT: usize = 16;
     parse(&format!("{prefix}{text}")).unwrap_or_else(|| {
-        let kept: String =
-            text.chars().take(KEPT).map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '-' }).collect();
+        let kept: String = text
+            .chars()
+            .take(KEPT)
+            .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '-' })
+            .collect();
         let name = derived_id(Uuid::nil(), text).simple().to_string();
         format!("{prefix}{kept}-{}", name[24..].to_ascii_uppercase())
     })

@@ -40,14 +40,8 @@ use oneshelf_proto::orders::v1::GetOrderRequest;
 use secrecy::SecretString;
 
 use self::{
-    calls::Caller,
-    checkpoint::Checkpoint,
-    dataset::Dataset,
-    drive::Run,
-    expected::Expected,
-    progress::Progress,
-    report::Report,
-    requests::Year,
+    calls::Caller, checkpoint::Checkpoint, dataset::Dataset, drive::Run, expected::Expected, progress::Progress,
+    report::Report, requests::Year,
 };
 use crate::api::Api;
 
@@ -99,7 +93,8 @@ pub async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     setup::run(&caller, &year, clients, &progress).await?;
 
     let tasks = plan::tasks(&year, checkpoint.done);
-    let skipped = year.data.documents.iter().filter(|document| checkpoint.done.is_some_and(|done| document.month() <= done));
+    let skipped =
+        year.data.documents.iter().filter(|document| checkpoint.done.is_some_and(|done| document.month() <= done));
     progress.begin(skipped.map(|document| document.lines.len()).sum());
     let driving = Instant::now();
     let run = Arc::new(Run::new(year, caller, checkpoint.tickets.clone()));

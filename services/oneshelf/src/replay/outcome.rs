@@ -44,8 +44,7 @@ pub struct Outcome {
 pub async fn tickets_are_booked(caller: &Caller) -> anyhow::Result<()> {
     let began = Instant::now();
     loop {
-        let request =
-            ListOrdersRequest { state: OrderState::Recorded.into(), page_size: 1, ..Default::default() };
+        let request = ListOrdersRequest { state: OrderState::Recorded.into(), page_size: 1, ..Default::default() };
         let list = |mut api: Api, r| async move { api.orders.list_orders(r).await };
         if caller.read("ListOrders", request, list).await?.orders.is_empty() {
             return Ok(());

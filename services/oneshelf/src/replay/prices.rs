@@ -39,10 +39,6 @@ impl PriceVersions {
         versions
     }
 
-    pub fn len(&self) -> usize {
-        self.0.values().map(Vec::len).sum()
-    }
-
     /// All versions of a channel, by SKU number and month.
     pub fn of_channel(&self, channel: SalesChannel) -> impl Iterator<Item = (SkuNo, Month, i64)> {
         self.0

@@ -48,11 +48,9 @@ impl Report {
         let revenue = section("Channels and months", false, revenue(tally, expected));
         let totals = section("Totals", true, totals(tally, outcome, &total));
         let services = section("Service lines", false, services(tally, expected));
-        let on_hand = pairs(
-            expected.map(|expected| expected.on_hand.clone()),
-            &outcome.on_hand,
-            |(sku, location)| format!("on hand {sku} at {location}"),
-        );
+        let on_hand = pairs(expected.map(|expected| expected.on_hand.clone()), &outcome.on_hand, |(sku, location)| {
+            format!("on hand {sku} at {location}")
+        });
         let prices = pairs(
             expected.map(|expected| {
                 let day = |((channel, sku, month), mills): (&(SalesChannel, String, _), &i64)| {
@@ -87,14 +85,14 @@ impl Report {
     }
 
     pub fn to_json(&self) -> Value {
-        let as_json = |figure: &Figure| {
-            json!({ "name": figure.name, "expected": figure.expected, "reached": figure.reached })
-        };
+        let as_json =
+            |figure: &Figure| json!({ "name": figure.name, "expected": figure.expected, "reached": figure.reached });
         let sections: Vec<Value> = self
             .sections
             .iter()
             .map(|section| {
-                let differing = section.figures.iter().filter(|figure| self.compared && figure.expected != figure.reached);
+                let differing =
+                    section.figures.iter().filter(|figure| self.compared && figure.expected != figure.reached);
                 // Sets of thousands are told by their count and what differs.
                 let figures: Option<Vec<Value>> =
                     (section.figures.len() < 1_000).then(|| section.figures.iter().map(as_json).collect());
@@ -122,7 +120,9 @@ fn section(title: &'static str, listed: bool, figures: Vec<Figure>) -> Section {
 
 fn revenue(tally: &Tally, expected: Option<&Expected>) -> Vec<Figure> {
     let wanted: BTreeMap<String, ChannelMonth> = expected
-        .map(|expected| expected.revenue.iter().map(|((month, channel), row)| (revenue_key(*month, *channel), *row)).collect())
+        .map(|expected| {
+            expected.revenue.iter().map(|((month, channel), row)| (revenue_key(*month, *channel), *row)).collect()
+        })
         .unwrap_or_default();
     let keys: BTreeSet<&String> = wanted.keys().chain(tally.revenue.keys()).collect();
     let mut figures = Vec::new();
@@ -157,8 +157,16 @@ fn totals(tally: &Tally, outcome: &Outcome, total: &impl Fn(&str) -> Option<i64>
     }
     for channel in SalesChannel::ALL.map(SalesChannel::as_str) {
         let of = |documents: &BTreeMap<String, i64>| documents.get(channel).copied().unwrap_or_default();
-        add(format!("{channel} sale documents"), &format!("/by_channel/{channel}/sale_documents"), of(&tally.sale_documents));
-        add(format!("{channel} return documents"), &format!("/by_channel/{channel}/return_documents"), of(&tally.return_documents));
+        add(
+            format!("{channel} sale documents"),
+            &format!("/by_channel/{channel}/sale_documents"),
+            of(&tally.sale_documents),
+        );
+        add(
+            format!("{channel} return documents"),
+            &format!("/by_channel/{channel}/return_documents"),
+            of(&tally.return_documents),
+        );
     }
     for matched in Match::ALL {
         let name = matched.as_str();
@@ -179,7 +187,11 @@ fn totals(tally: &Tally, outcome: &Outcome, total: &impl Fn(&str) -> Option<i64>
     let empty = outcome.on_hand.values().filter(|units| **units == 0).count();
     add("pairs with none on hand".to_owned(), "/stock/sku_locations_with_end_zero", empty as i64);
     add("points earned".to_owned(), "/loyalty/points_earned", outcome.points.values().map(|(earned, _)| earned).sum());
-    add("points balance".to_owned(), "/loyalty/points_balance", outcome.points.values().map(|(_, balance)| balance).sum());
+    add(
+        "points balance".to_owned(),
+        "/loyalty/points_balance",
+        outcome.points.values().map(|(_, balance)| balance).sum(),
+    );
     let negative = outcome.points.values().filter(|(_, balance)| *balance < 0).count();
     add("customers below zero points".to_owned(), "/loyalty/customers_with_negative_balance", negative as i64);
     figures
@@ -189,7 +201,8 @@ fn services(tally: &Tally, expected: Option<&Expected>) -> Vec<Figure> {
     let wanted: BTreeMap<String, [Option<i64>; 3]> = expected
         .and_then(|expected| expected.totals.get("service_by_code")?.as_object())
         .map(|codes| {
-            let of = |sums: &Value| ["lines", "quantity", "amount_mills"].map(|name| sums.get(name).and_then(Value::as_i64));
+            let of =
+                |sums: &Value| ["lines", "quantity", "amount_mills"].map(|name| sums.get(name).and_then(Value::as_i64));
             codes.iter().map(|(code, sums)| (code.clone(), of(sums))).collect()
         })
         .unwrap_or_default();
@@ -215,7 +228,8 @@ fn pairs<K: Ord + Clone>(
 ) -> Vec<Figure> {
     let wanted = wanted.unwrap_or_default();
     let keys: BTreeSet<&K> = wanted.keys().chain(reached.keys()).collect();
-    let figure = |key: &&K| Figure { name: name(key), expected: wanted.get(key).copied(), reached: reached.get(key).copied() };
+    let figure =
+        |key: &&K| Figure { name: name(key), expected: wanted.get(key).copied(), reached: reached.get(key).copied() };
     keys.iter().map(figure).collect()
 }
 
@@ -251,7 +265,7 @@ fn grouped(number: i64) -> String {
         text.push('-');
     }
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -325,12 +339,20 @@ impl fmt::Display for Report {
         }
         let differences = self.differences();
         for figure in differences.iter().take(DIFFERENCES_SHOWN) {
-            writeln!(f, "different: {}: expected {}, reached {}", figure.name, number(figure.expected), number(figure.reached))?;
+            writeln!(
+                f,
+                "different: {}: expected {}, reached {}",
+                figure.name,
+                number(figure.expected),
+                number(figure.reached)
+            )?;
         }
         match (self.compared, differences.len()) {
             (false, _) => write!(f, "nothing expected to compare with"),
             (true, 0) => write!(f, "equal: all {} figures", grouped(self.figure_count() as i64)),
-            (true, n) => write!(f, "DIFFERENT: {} of {} figures", grouped(n as i64), grouped(self.figure_count() as i64)),
+            (true, n) => {
+                write!(f, "DIFFERENT: {} of {} figures", grouped(n as i64), grouped(self.figure_count() as i64))
+            }
         }
     }
 }

@@ -13,9 +13,7 @@ use chrono::{DateTime, Utc};
 use oneshelf_proto::{
     catalog::v1::{QuoteFee, QuoteLine, QuotePricesRequest, SignedQuote},
     inventory::v1::{AdjustStockRequest, AdjustmentLine, AdjustmentReason, ReceiveStockRequest, StockLine},
-    orders::v1::{
-        FeeItem, PlaceOrderRequest, ReturnItem, ReturnItemsRequest, ShipOrderRequest, Ticket, TicketLine,
-    },
+    orders::v1::{FeeItem, PlaceOrderRequest, ReturnItem, ReturnItemsRequest, ShipOrderRequest, Ticket, TicketLine},
     r#type::v1::UnitPrice,
 };
 use prost_types::Timestamp;

@@ -99,7 +99,6 @@ fn channels_and_months_have_the_expected_figures() {
 fn price_versions_are_the_expected_ones() {
     let Some(Year { data, expected, .. }) = year() else { return };
     let versions = PriceVersions::of(data);
-    assert_eq!(versions.len(), 19_948);
     let found: BTreeMap<_, _> = SalesChannel::ALL
         .into_iter()
         .flat_map(|channel| versions.of_channel(channel).map(move |entry| (channel, entry)))
@@ -107,6 +106,7 @@ fn price_versions_are_the_expected_ones() {
             ((channel, data.skus[sku as usize].code.to_string(), month), micros / 1_000)
         })
         .collect();
+    assert_eq!(found.len(), 19_948);
     assert_eq!(found, expected.prices);
 
     let mut compared = BTreeMap::new();

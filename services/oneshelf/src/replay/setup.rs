@@ -16,9 +16,7 @@ use oneshelf_proto::{
         ListProductsRequest, PriceEntry, PriceList, Product, PublishPriceListRequest, Variant,
     },
     channels::v1::{Channel, ChannelKind, CreateChannelRequest, ListChannelsRequest},
-    inventory::v1::{
-        CreateLocationRequest, GetAvailabilityRequest, ListLocationsRequest, Location, LocationKind,
-    },
+    inventory::v1::{CreateLocationRequest, GetAvailabilityRequest, ListLocationsRequest, Location, LocationKind},
     loyalty::v1::{BatchCreateMembersRequest, ListMembersRequest},
     partners::v1::{CreatePartnerRequest, ListPartnersRequest, Partner},
     r#type::v1::Money,
@@ -47,11 +45,12 @@ macro_rules! all_pages {
         let mut found = Vec::new();
         let mut request = $request;
         loop {
-            let page = $caller
-                .read(stringify!($rpc), request.clone(), |mut api, request| async move {
-                    api.$client.$rpc(request).await
-                })
-                .await?;
+            let page =
+                $caller
+                    .read(stringify!($rpc), request.clone(), |mut api, request| async move {
+                        api.$client.$rpc(request).await
+                    })
+                    .await?;
             found.extend(page.$items);
             if page.next_page_token.is_empty() {
                 break found;
@@ -95,7 +94,9 @@ async fn locations(caller: &Caller, year: &Year) -> anyhow::Result<()> {
                 ..Default::default()
             }),
         };
-        caller.send("CreateLocation", request, |mut api, r| async move { api.inventory.create_location(r).await }).await?;
+        caller
+            .send("CreateLocation", request, |mut api, r| async move { api.inventory.create_location(r).await })
+            .await?;
     }
     Ok(())
 }
@@ -268,10 +269,7 @@ async fn partners(caller: &Caller, year: &Year, clients: usize) -> anyhow::Resul
                 partner: Some(Partner {
                     partner_id: code,
                     title,
-                    credit_limit: Some(Money {
-                        minor_units: AMPLE_CREDIT_MINOR,
-                        currency_code: CURRENCY.to_owned(),
-                    }),
+                    credit_limit: Some(Money { minor_units: AMPLE_CREDIT_MINOR, currency_code: CURRENCY.to_owned() }),
                     ..Default::default()
                 }),
             };

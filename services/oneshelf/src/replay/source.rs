@@ -39,8 +39,9 @@ pub fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(path).with_context(|| path.display().to_string())? {
         let file = entry?.path();
-        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with("lines-") && (name.ends_with(".csv") || name.ends_with(".csv.gz")) {
+        let name = file.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let stem = name.strip_suffix(".gz").unwrap_or(&name);
+        if stem.starts_with("lines-") && Path::new(stem).extension().is_some_and(|extension| extension == "csv") {
             found.push(file);
         }
     }
@@ -100,7 +101,9 @@ impl Columns {
     fn of(header: &ByteRecord) -> anyhow::Result<Self> {
         let names: Vec<String> = header
             .iter()
-            .map(|name| name.iter().filter(|b| b.is_ascii_alphanumeric()).map(|b| b.to_ascii_lowercase() as char).collect())
+            .map(|name| {
+                name.iter().filter(|b| b.is_ascii_alphanumeric()).map(|b| b.to_ascii_lowercase() as char).collect()
+            })
             .collect();
         let find = |wanted: &[&str]| names.iter().position(|name| wanted.contains(&name.as_str()));
         let need = |wanted: &[&str]| find(wanted).ok_or_else(|| anyhow!("the header has no column {}", wanted[0]));
@@ -162,7 +165,8 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn parse_quantity(text: &str) -> anyhow::Result<i64> {
-    let whole = text.split_once('.').map_or(text, |(whole, rest)| if rest.bytes().all(|b| b == b'0') { whole } else { text });
+    let whole =
+        text.split_once('.').map_or(text, |(whole, rest)| if rest.bytes().all(|b| b == b'0') { whole } else { text });
     whole.parse().map_err(|_| anyhow!("Quantity {text:?} is not a whole number"))
 }
 
@@ -173,7 +177,11 @@ fn parse_micros(text: &str) -> anyhow::Result<i64> {
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let fraction = fraction.trim_end_matches('0');
     let good = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() && fraction.is_empty() && !digits.contains('0') || fraction.len() > 6 || !good(whole) || !good(fraction) {
+    if whole.is_empty() && fraction.is_empty() && !digits.contains('0')
+        || fraction.len() > 6
+        || !good(whole)
+        || !good(fraction)
+    {
         return Err(wrong());
     }
     let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| wrong())? };
@@ -184,8 +192,12 @@ fn parse_micros(text: &str) -> anyhow::Result<i64> {
 
 /// The numbers of a date and time text, whatever stands between them, and whether the first is a year.
 fn time_numbers(text: &str) -> Option<(bool, Vec<u32>)> {
-    let numbers: Vec<u32> =
-        text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let numbers: Vec<u32> = text
+        .split(|c: char| !c.is_ascii_digit())
+        .filter(|part| !part.is_empty())
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .ok()?;
     let year_first = text.find(|c: char| !c.is_ascii_digit()) == Some(4);
     (numbers.len() >= 3).then_some((year_first, numbers))
 }
@@ -232,7 +244,10 @@ fn parse_time(text: &str, day_first: bool) -> anyhow::Result<DateTime<Utc>> {
 mod tests {
     use super::*;
 
-    fn lines(content: &[u8]) -> anyhow::Result<Vec<(String, i64, String, i64, Option<String>, String)>> {
+    /// Code, quantity, time, micros, customer, description.
+    type Found = (String, i64, String, i64, Option<String>, String);
+
+    fn lines(content: &[u8]) -> anyhow::Result<Vec<Found>> {
         let mut found = Vec::new();
         read(content, |line| {
             found.push((
@@ -250,7 +265,7 @@ mod tests {
 
     const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
 
-    fn row(text: &str) -> anyhow::Result<(String, i64, String, i64, Option<String>, String)> {
+    fn row(text: &str) -> anyhow::Result<Found> {
         Ok(lines(format!("{HEADER}{text}\n").as_bytes())?.remove(0))
     }
 
@@ -261,7 +276,10 @@ mod tests {
         content.extend(b"536365,85123A,\"CAF\xC9, LARGE\",6,12/1/2010 8:26,2.55,17850.0,United Kingdom\r\n");
         content.extend(b"C536379,D,Discount,-1,12/1/2010 9:41,27.5,,France\r\n");
         let found = lines(&content).unwrap();
-        assert_eq!(found[0], ("85123A".into(), 6, "2010-12-01 08:26:00".into(), 2_550_000, Some("17850".into()), "CAFÉ, LARGE".into()));
+        assert_eq!(
+            found[0],
+            ("85123A".into(), 6, "2010-12-01 08:26:00".into(), 2_550_000, Some("17850".into()), "CAFÉ, LARGE".into())
+        );
         assert_eq!(found[1], ("D".into(), -1, "2010-12-01 09:41:00".into(), 27_500_000, None, "Discount".into()));
     }
 
@@ -280,7 +298,9 @@ mod tests {
 
     #[test]
     fn prices_are_exact_and_wrong_values_are_named_with_their_line() {
-        for (text, micros) in [("0.001", 1_000), ("-11062.06", -11_062_060_000), ("0", 0), ("7", 7_000_000), (".5", 500_000)] {
+        for (text, micros) in
+            [("0.001", 1_000), ("-11062.06", -11_062_060_000), ("0", 0), ("7", 7_000_000), (".5", 500_000)]
+        {
             assert_eq!(parse_micros(text).unwrap(), micros, "{text}");
         }
         for text in ["", ".", "-", "1,5", "1e3", "1.2345678", "99999999999999999999"] {

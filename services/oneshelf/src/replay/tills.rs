@@ -30,12 +30,12 @@ struct Sale {
 pub struct Tills {
     api: Api,
     twice: bool,
-    tills: Mutex<HashMap<String, mpsc::Sender<Sale>>>,
+    streams: Mutex<HashMap<String, mpsc::Sender<Sale>>>,
 }
 
 impl Tills {
     pub fn new(api: Api, twice: bool) -> Self {
-        Self { api, twice, tills: Mutex::default() }
+        Self { api, twice, streams: Mutex::default() }
     }
 
     /// Records a ticket and answers the id that it is kept under.
@@ -51,7 +51,7 @@ impl Tills {
     }
 
     async fn send(&self, ticket: Ticket) -> anyhow::Result<RecordSalesResponse> {
-        let till = self.tills.lock().await.entry(ticket.device_id.clone()).or_insert_with(|| self.open()).clone();
+        let till = self.streams.lock().await.entry(ticket.device_id.clone()).or_insert_with(|| self.open()).clone();
         let (answer, answered) = oneshot::channel();
         let gone = || anyhow!("the till's stream has ended");
         till.send(Sale { ticket, answer }).await.map_err(|_| gone())?;
