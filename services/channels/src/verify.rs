@@ -42,7 +42,7 @@ async fn listings_follow_from_facts(pool: &PgPool, now: DateTime<Utc>) -> Result
                 SELECT p.unit_price_micros
                 FROM channels.price_facts p
                 CROSS JOIN (
-                    SELECT LEAST($1, shown.next_price_at - INTERVAL '1 microsecond') AS at
+                    SELECT LEAST(GREATEST($1, shown.changed_at), shown.next_price_at - INTERVAL '1 microsecond') AS at
                 ) AS asked
                 WHERE p.channel_id = e.channel_id
                   AND p.sku = e.sku

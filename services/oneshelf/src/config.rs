@@ -59,6 +59,18 @@ impl Config {
         Ok(config)
     }
 
+    /// What must be set to run these services: their own databases and that of the callers' keys. A process needs no more.
+    pub fn require(&self, services: &[&str]) -> anyhow::Result<()> {
+        let unset = crate::migrate::schemas(self)
+            .into_iter()
+            .filter(|(name, ..)| *name == "access" || services.contains(name))
+            .find(|(_, _, database)| database.url.expose_secret().is_empty());
+        if let Some((name, ..)) = unset {
+            bail!("bad configuration: {name}.database.url is not set");
+        }
+        Ok(())
+    }
+
     fn validate(&self) -> anyhow::Result<()> {
         let checks = [
             self.catalog.validate().map_err(|wrong| wrong.to_string()),

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod keys;
 mod migrate;
+mod replay;
 mod serve;
 mod verify;
 
@@ -38,6 +39,8 @@ enum Command {
     Keys(keys::KeysCommand),
     /// Check every invariant over all schemas; exit 1 when one is broken.
     Verify(verify::VerifyArgs),
+    /// Drive a real retailer's year through the API and compare every figure.
+    Replay(replay::ReplayArgs),
     /// Measure speed beside the limits of this machine.
     Bench(bench::BenchArgs),
     /// Serve everything with a demo shop and live traffic.
@@ -94,12 +97,18 @@ impl std::error::Error for BadConfig {}
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let file = cli.config;
-    let load = || config::Config::load(file.as_deref()).map_err(|error| BadConfig(format!("{error:#}")));
+    let load_for = |services: &[&str]| {
+        config::Config::load(file.as_deref())
+            .and_then(|config| config.require(services).map(|()| config))
+            .map_err(|error| BadConfig(error.to_string()))
+    };
+    let load = || load_for(&serve::SERVICES);
     match cli.command {
-        Command::Serve(args) => serve::run(&args, load()?).await,
+        Command::Serve(args) => serve::run(&args, load_for(&args.names())?).await,
         Command::Migrate => migrate::run(&load()?).await,
-        Command::Keys(command) => keys::run(command, &load()?).await,
+        Command::Keys(command) => keys::run(command, &load_for(&[])?).await,
         Command::Verify(args) => verify::run(&args, &load()?).await,
+        Command::Replay(args) => replay::run(args).await,
         Command::Bench(args) => bench::run(&args, load()?).await,
         Command::BenchEcho(args) => bench::serve_echo(args).await,
         Command::Demo(args) => demo::run(args, load()?).await,

@@ -31,11 +31,15 @@ fn parse_service(name: &str) -> Result<String, String> {
     }
 }
 
+impl ServeArgs {
+    /// The services asked for, in their usual order.
+    pub fn names(&self) -> Vec<&'static str> {
+        SERVICES.into_iter().filter(|name| self.services.iter().any(|asked| asked == name || asked == "all")).collect()
+    }
+}
+
 pub async fn run(args: &ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
-    let names: Vec<&str> = SERVICES
-        .into_iter()
-        .filter(|name| args.services.iter().any(|asked| asked == name || asked == "all"))
-        .collect();
+    let names = args.names();
     let telemetry = telemetry::init(&config.telemetry, "oneshelf")?;
     let chassis = chassis::build(&config).await?;
     let admin_listener = bind("server.admin_listen", config.server.admin_listen).await?;

@@ -56,7 +56,7 @@ async fn get_availability_refuses_what_it_cannot_answer() {
     assert_eq!((unknown.code(), reason(&unknown).as_str()), (Code::NotFound, "CHANNEL_NOT_FOUND"));
     let bad = shelf.client.get_availability(ask("", &["A", "\t"])).await.unwrap_err();
     assert_eq!(fields(&bad), ["channel_id", "skus[1]"]);
-    let many = vec!["A"; 1_001];
+    let many = vec!["A"; 2_001];
     assert_eq!(fields(&shelf.client.get_availability(ask("WEB", &many)).await.unwrap_err()), ["skus"]);
     let mut app = shelf.client_for(&["inventory:*"], Some("APP")).await;
     let foreign = app.get_availability(ask("WEB", &["A"])).await.unwrap_err();

@@ -102,7 +102,7 @@ async fn hold_stock_names_every_bad_field_and_changes_nothing() {
     let cases: Vec<(pb::HoldStockRequest, Vec<&str>)> = vec![
         (pb::HoldStockRequest::default(), vec!["request_id", "lines"]),
         (pb::HoldStockRequest { lines: vec![], ..good.clone() }, vec!["lines"]),
-        (pb::HoldStockRequest { lines: vec![line("A", "WH", 1); 1_001], ..good.clone() }, vec!["lines"]),
+        (pb::HoldStockRequest { lines: vec![line("A", "WH", 1); 2_001], ..good.clone() }, vec!["lines"]),
         (
             pb::HoldStockRequest {
                 lines: vec![

@@ -40,7 +40,7 @@ async fn receive_stock_names_every_bad_field_and_changes_nothing() {
     let mut shelf = Shelf::stocked().await;
     let before = shelf.rows().await;
     let good = shelf.receipt("WH", &[("A", 1)]);
-    let too_many: Vec<pb::StockLine> = (0..1_001).map(|_| stock_lines(&[("A", 1)])[0].clone()).collect();
+    let too_many: Vec<pb::StockLine> = (0..2_001).map(|_| stock_lines(&[("A", 1)])[0].clone()).collect();
     let cases = [
         (pb::ReceiveStockRequest::default(), vec!["request_id", "location_id", "lines"]),
         (

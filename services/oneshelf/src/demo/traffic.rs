@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use oneshelf_proto::{catalog::v1 as catalog, inventory::v1 as inventory, orders::v1 as orders};
+use oneshelf_proto::{catalog::v1 as catalog, inventory::v1 as inventory, orders::v1 as orders, partners::v1 as partners};
 use oneshelf_values::{Clock, new_id};
 use prost_types::Timestamp;
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
@@ -296,6 +296,19 @@ impl Visit {
                 effective_time: None,
             };
             self.api.inventory.receive_stock(receipt).await?;
+        }
+        // Dealers pay what they owe, so their credit never runs dry.
+        for (partner_id, _) in shop::DEALERS {
+            let account = partners::GetCreditAccountRequest { partner_id: partner_id.to_owned() };
+            let account = self.api.partners.get_credit_account(account).await?.into_inner().account.unwrap_or_default();
+            let Some(owed) = account.used.filter(|used| used.minor_units > 0) else { continue };
+            let payment = partners::RecordPaymentRequest {
+                request_id: self.id(),
+                partner_id: partner_id.to_owned(),
+                amount: Some(owed),
+                reference: "bank transfer".to_owned(),
+            };
+            self.api.partners.record_payment(payment).await?;
         }
         Ok(())
     }

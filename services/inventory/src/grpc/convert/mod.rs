@@ -19,7 +19,7 @@ pub use self::{
     },
 };
 
-pub const MAX_LINES: usize = 1_000;
+pub const MAX_LINES: usize = 2_000;
 
 const MAX_QUANTITY: i64 = 1_000_000_000_000;
 
