@@ -39,7 +39,7 @@ pub async fn run(config: &Config) -> anyhow::Result<ExitCode> {
 
 /// Every queue of every service. Declared when installing, since a fact that is published before a queue is bound counts
 /// as unheard, also if its consumer is only a moment late.
-fn subscriptions() -> Vec<Subscription> {
+pub fn subscriptions() -> Vec<Subscription> {
     [
         oneshelf_catalog::consumers::SUBSCRIPTIONS,
         oneshelf_inventory::consumers::SUBSCRIPTIONS,

@@ -103,9 +103,7 @@ pub fn listener(port: u16) -> Option<u32> {
         .map(|inode| format!("socket:[{inode}]"))
         .collect();
     // Children inherit the socket; the first process is the parent.
-    processes()
-        .filter(|pid| holds_any(Path::new(&format!("/proc/{pid}/fd")), &sockets))
-        .min()
+    processes().filter(|pid| holds_any(Path::new(&format!("/proc/{pid}/fd")), &sockets)).min()
 }
 
 /// Columns: number, local address, remote address, state (0A is listening), …, inode.

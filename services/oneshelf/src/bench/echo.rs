@@ -1,7 +1,12 @@
 //! The bare limit: a gRPC server that only answers, with as many bytes as it is asked for. What our services answer
 //! slower than this is their own work; what this costs is the price of gRPC.
 
-use std::{convert::Infallible, net::SocketAddr, process::ExitCode, task::{Context, Poll}};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    process::ExitCode,
+    task::{Context, Poll},
+};
 
 use anyhow::Context as _;
 use clap::Args;

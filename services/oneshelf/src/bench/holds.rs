@@ -7,7 +7,9 @@ use prost::Message;
 use rand::Rng;
 
 use super::{
-    BenchArgs, echo::Sizes, echo_named,
+    BenchArgs,
+    echo::Sizes,
+    echo_named,
     load::{self, Load, Round},
     pgbench::Pgbench,
     report::Figure,
@@ -80,10 +82,7 @@ async fn sizes(stage: &Stage) -> anyhow::Result<Sizes> {
 
 /// Commands and groups that the executor has run.
 async fn executed(stage: &Stage) -> anyhow::Result<(f64, f64)> {
-    Ok((
-        stage.metric("oneshelf_batch_group_size_sum").await?,
-        stage.metric("oneshelf_batch_group_size_count").await?,
-    ))
+    Ok((stage.metric("oneshelf_batch_group_size_sum").await?, stage.metric("oneshelf_batch_group_size_count").await?))
 }
 
 /// The pgbench side: on one row the first round also finds the best number of clients.

@@ -45,7 +45,8 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cores, memory_gib, processor, kernel, postgresql, synchronous_commit, redis, rabbitmq, oneshelf } = self;
+        let Self { cores, memory_gib, processor, kernel, postgresql, synchronous_commit, redis, rabbitmq, oneshelf } =
+            self;
         write!(
             f,
             "oneshelf {oneshelf}; {cores} cores ({processor}), {memory_gib} GiB, Linux {kernel}; PostgreSQL {postgresql} \

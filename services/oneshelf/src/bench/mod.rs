@@ -21,6 +21,7 @@ mod machine;
 mod orders;
 mod oversell;
 mod pgbench;
+mod queues;
 mod quotes;
 mod report;
 mod seed;
@@ -33,7 +34,12 @@ use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 use serde::Serialize;
 
-use self::{echo::Sizes, load::{Load, Round}, report::Figure, stage::Stage};
+use self::{
+    echo::Sizes,
+    load::{Load, Round},
+    report::Figure,
+    stage::Stage,
+};
 use crate::config::Config;
 
 pub use self::echo::{EchoArgs, serve as serve_echo};
@@ -165,10 +171,7 @@ impl Stage {
     async fn echo(&self, load: Load, sizes: Sizes) -> anyhow::Result<Round> {
         let channels = self.echoes.clone();
         let load = Load { rate: None, ..load };
-        load::drive(load, &self.meter, move |stream| {
-            echo::ask(channels[stream % channels.len()].clone(), sizes)
-        })
-        .await
+        load::drive(load, &self.meter, move |stream| echo::ask(channels[stream % channels.len()].clone(), sizes)).await
     }
 }
 

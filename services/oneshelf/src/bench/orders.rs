@@ -33,7 +33,8 @@ pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>)
 
 async fn sell(stage: &Stage, load: Load, lines: usize) -> anyhow::Result<Round> {
     let (apis, clock) = (stage.apis.clone(), stage.clock.clone());
-    load::drive(load, &stage.meter, move |stream| sell_one(apis[stream % apis.len()].clone(), clock.clone(), lines)).await
+    load::drive(load, &stage.meter, move |stream| sell_one(apis[stream % apis.len()].clone(), clock.clone(), lines))
+        .await
 }
 
 async fn sell_one(mut api: Api, clock: Clock, lines: usize) -> Result<(), Status> {

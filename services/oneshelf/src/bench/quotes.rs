@@ -6,7 +6,9 @@ use prost::Message;
 use rand::Rng;
 
 use super::{
-    BenchArgs, echo::Sizes, echo_named,
+    BenchArgs,
+    echo::Sizes,
+    echo_named,
     load::{self, Load, Round},
     report::Figure,
     seed,

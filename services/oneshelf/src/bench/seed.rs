@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-
 use oneshelf_proto::{
     catalog::v1 as catalog, channels::v1 as channels, inventory::v1 as inventory, r#type::v1::UnitPrice,
 };

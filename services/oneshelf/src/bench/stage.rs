@@ -27,6 +27,7 @@ use tokio::{
 use super::{
     cpu::{self, Meter},
     machine::host_and_port,
+    queues,
 };
 use crate::{api::Api, config::Config, migrate, verify};
 
@@ -62,6 +63,7 @@ impl Stage {
         let options = admin.clone().database(DATABASE);
         let url = options.to_url_lossy().to_string();
         set_addresses(&mut config, &url).await?;
+        queues::delete(&config).await?;
         migrate::run(&config).await?;
 
         let pool = pg::connect(&config.access.database, "bench").await?;
@@ -72,9 +74,8 @@ impl Stage {
         let echo_listen = free_address().await?;
         let echo = child("echo.log", &["bench-echo", "--listen", &echo_listen.to_string()])?.spawn()?;
         ready(admin_listen).await?;
-        let apis = (0..connections)
-            .map(|_| Api::connect(&format!("http://{listen}"), &key))
-            .collect::<anyhow::Result<_>>()?;
+        let apis =
+            (0..connections).map(|_| Api::connect(&format!("http://{listen}"), &key)).collect::<anyhow::Result<_>>()?;
         let echo_config = ClientConfig::new(format!("http://{echo_listen}"));
         let echoes = (0..connections).map(|_| connect_lazy(&echo_config, &key)).collect::<Result<_, _>>()?;
         let meter = Meter::new()
@@ -120,7 +121,7 @@ impl Stage {
         Ok(text.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
-    /// Stops the children and drops the database.
+    /// Stops the children, drops the database and deletes the queues.
     pub async fn strike(mut self) -> anyhow::Result<()> {
         self.echo.kill().await?;
         if let Some(pid) = self.server.id() {
@@ -129,6 +130,7 @@ impl Stage {
         if tokio::time::timeout(Duration::from_secs(25), self.server.wait()).await.is_err() {
             self.server.kill().await?;
         }
+        queues::delete(&self.config).await?;
         self.pool.close().await;
         let mut conn = PgConnection::connect_with(&self.admin).await?;
         drop_database(&mut conn).await?;
