@@ -27,11 +27,14 @@ pub struct ServeTest {
     pub rabbit: Rabbit,
     keys: PgPool,
     cfg: ServerConfig,
+    listener: TcpListener,
 }
 
 impl ServeTest {
-    /// `pool` is the test's database; the schema of the API keys is created in it.
+    /// `pool` is the test's database; the schema of the API keys is created in it. A free port is taken now, so that
+    /// services that call each other can be told where they will be.
     pub async fn new(pool: &PgPool, clock: Clock) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         auth::MIGRATOR.run(pool).await.expect("the schema of the keys is created");
         let rabbit = Rabbit::new();
         let pepper = SecretString::from(PEPPER);
@@ -47,25 +50,31 @@ impl ServeTest {
             pepper,
             max_message_bytes: cfg.max_message_bytes,
         };
-        Self { chassis, rabbit, keys: pool.clone(), cfg }
+        Self { chassis, rabbit, keys: pool.clone(), cfg, listener }
     }
 
-    /// Serves on a free port and waits until all services are ready. `descriptors` is
-    /// `oneshelf_proto::FILE_DESCRIPTOR_SET`.
+    /// Where the services will be served.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().expect("a bound listener has an address")
+    }
+
+    /// Serves and waits until all services are ready. `descriptors` is `oneshelf_proto::FILE_DESCRIPTOR_SET`.
     pub async fn start(self, descriptors: &'static [u8], services: Vec<Mounted>) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let serving =
-            grpc::serve(&self.chassis, &self.cfg, listener, descriptors, services).expect("the services can be served");
+        let Self { chassis, rabbit, keys, cfg, listener } = self;
+        let serving = grpc::serve(&chassis, &cfg, listener, descriptors, services).expect("the services can be served");
         let mut readiness = serving.readiness.clone();
         wait_for("readiness", READY_WITHIN, async || readiness.borrow_and_update().is_ready().then_some(())).await;
-        Server { address: serving.address, test: self }
+        Server { address: serving.address, chassis, _rabbit: rabbit, keys }
     }
 }
 
 /// A running gRPC server; [`Server::stop`] drains it.
 pub struct Server {
     address: SocketAddr,
-    test: ServeTest,
+    chassis: Chassis,
+    /// Kept, so that its queues live as long as the server.
+    _rabbit: Rabbit,
+    keys: PgPool,
 }
 
 impl Server {
@@ -74,7 +83,7 @@ impl Server {
     }
 
     pub fn chassis(&self) -> &Chassis {
-        &self.test.chassis
+        &self.chassis
     }
 
     /// A channel with a key that may do everything, for the generated clients.
@@ -92,8 +101,7 @@ impl Server {
     /// A channel with a key of one's own making.
     pub async fn client_with(&self, key: NewKey) -> ClientChannel {
         let chassis = self.chassis();
-        let key =
-            auth::create_key(&self.test.keys, &chassis.pepper, &chassis.clock, &key).await.expect("a key is created");
+        let key = auth::create_key(&self.keys, &chassis.pepper, &chassis.clock, &key).await.expect("a key is created");
         self.connect(&key)
     }
 
@@ -109,6 +117,6 @@ impl Server {
 
     /// Stops softly and waits until all tasks have ended.
     pub async fn stop(self) {
-        self.test.chassis.lifecycle.shut_down().await.expect("the server drains");
+        self.chassis.lifecycle.shut_down().await.expect("the server drains");
     }
 }
