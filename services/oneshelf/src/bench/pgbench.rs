@@ -24,26 +24,26 @@ impl Pgbench {
     pub async fn prepare(pool: &PgPool, options: &PgConnectOptions) -> anyhow::Result<Self> {
         sqlx::query("CREATE SCHEMA limits").execute(pool).await?;
         sqlx::query(
-            r#"
+            r"
             CREATE TABLE limits.stock (
                 sku BIGINT PRIMARY KEY
               , on_hand BIGINT NOT NULL
               , reserved BIGINT NOT NULL DEFAULT 0
               , CHECK (reserved BETWEEN 0 AND on_hand)
             ) WITH (fillfactor = 70)
-            "#,
+            ",
         )
         .execute(pool)
         .await?;
         sqlx::query(
-            r#"
+            r"
             CREATE TABLE limits.reservations (
                 reservation_id UUID PRIMARY KEY
               , sku BIGINT NOT NULL
               , quantity BIGINT NOT NULL
               , created_at TIMESTAMPTZ NOT NULL
             )
-            "#,
+            ",
         )
         .execute(pool)
         .await?;

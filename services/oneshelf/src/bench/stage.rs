@@ -168,8 +168,8 @@ async fn set_addresses(config: &mut Config, url: &str) -> anyhow::Result<()> {
     }
     config.server.listen = free_address().await?;
     config.server.admin_listen = free_address().await?;
-    config.rabbitmq.namespace = NAMESPACE.to_owned();
-    config.redis.namespace = NAMESPACE.to_owned();
+    NAMESPACE.clone_into(&mut config.rabbitmq.namespace);
+    NAMESPACE.clone_into(&mut config.redis.namespace);
     Ok(())
 }
 
