@@ -164,3 +164,68 @@ fn channel(document: &Document, country: &str, skus: &[SkuInfo]) -> Option<Sales
         _ => SalesChannel::Shop,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::dataset::Dataset;
+
+    const HEADER: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n";
+
+    /// Kinds of the lines of all documents, and the first document's channel and place.
+    fn judged(rows: &[&str]) -> (Vec<Kind>, Option<SalesChannel>, &'static str) {
+        let data = Dataset::of(&format!("{HEADER}{}\n", rows.join("\n")));
+        let kinds = data.documents.iter().flat_map(|document| &document.lines).map(|line| line.kind).collect();
+        (kinds, data.documents[0].channel, data.documents[0].place.code())
+    }
+
+    #[test]
+    fn a_line_is_of_the_first_kind_that_fits() {
+        const UK: &str = "United Kingdom";
+        for (row, kind) in [
+            ("A1,B,,1,2011-01-04 9:00,11062.06,,", Kind::BadDebt),
+            ("1,post,,1,2011-01-04 9:00,18,1,", Kind::Service),
+            ("C1,gift_0001_10,,-1,2011-01-04 9:00,8.33,1,", Kind::Service),
+            ("C1,22423,,-1,2011-01-04 9:00,12.75,1,", Kind::Return),
+            ("1,22423,,5,2011-01-04 9:00,0,,", Kind::Adjust),
+            ("1,22423,,-5,2011-01-04 9:00,0,1,", Kind::Adjust),
+            ("1,22423,,5,2011-01-04 9:00,0,1,", Kind::Free),
+            ("1,22423,,5,2011-01-04 9:00,12.75,1,", Kind::Sale),
+            // Not in the published year: the sign decides.
+            ("1,22423,,-5,2011-01-04 9:00,12.75,1,", Kind::Return),
+            ("C1,22423,,5,2011-01-04 9:00,12.75,1,", Kind::Sale),
+            ("1,22423,,1,2011-01-04 9:00,-3,1,", Kind::Service),
+        ] {
+            assert_eq!(judged(&[&format!("{row}{UK}")]).0, [kind], "{row}");
+        }
+        let free = "1,22423,,5,2011-01-04 9:00,0,,United Kingdom";
+        assert_eq!(judged(&[free, free]).0, [Kind::Free, Kind::Free], "not alone in its document");
+    }
+
+    #[test]
+    fn a_document_belongs_to_the_first_channel_that_fits() {
+        let row = |number: &str, code: &str, price: &str, customer: &str, country: &str| {
+            format!("{number},{code},,1,2011-01-04 9:00,{price},{customer},{country}")
+        };
+        let uk = "United Kingdom";
+        for (rows, channel, place) in [
+            (vec![row("536366", "X", "1", "1", "France")], Some(SalesChannel::Dealer), "WH-UK"),
+            (
+                vec![row("536366", "X", "1", "", uk), row("536366", "DOT", "9", "", uk)],
+                Some(SalesChannel::Online),
+                "WH-UK",
+            ),
+            (vec![row("536366", "X", "9999", "", uk)], Some(SalesChannel::Shop), "SHOP-3"),
+            (vec![row("536366", "X", "500", "1", uk)], Some(SalesChannel::Dealer), "WH-UK"),
+            (vec![row("536366", "X", "499.99", "1", uk)], Some(SalesChannel::Online), "WH-UK"),
+            (vec![row("536367", "X", "149.99", "1", uk)], Some(SalesChannel::Shop), "SHOP-4"),
+            (vec![row("C536368", "POST", "900", "1", uk)], Some(SalesChannel::Shop), "SHOP-1"),
+            (vec![row("536366", "X", "0", "", uk)], None, "WH-UK"),
+            (vec![row("A536366", "B", "5", "", uk)], None, "WH-UK"),
+        ] {
+            let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+            let (_, found, at) = judged(&rows);
+            assert_eq!((found, at), (channel, place), "{rows:?}");
+        }
+    }
+}

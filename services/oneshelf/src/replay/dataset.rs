@@ -121,10 +121,16 @@ impl Dataset {
         let mut builder = Builder::default();
         for file in source::files(path)? {
             let content = source::content(&file)?;
-            builder.fingerprint = fnv1a(builder.fingerprint, &content);
-            source::read(&content, |line| builder.add(&line)).with_context(|| file.display().to_string())?;
+            builder.add_content(&content).with_context(|| file.display().to_string())?;
         }
         Ok(builder.finish())
+    }
+
+    #[cfg(test)]
+    pub fn of(content: &str) -> Self {
+        let mut builder = Builder::default();
+        builder.add_content(content.as_bytes()).unwrap();
+        builder.finish()
     }
 
     /// All lines in order of arrival.
@@ -164,6 +170,11 @@ struct Builder {
 }
 
 impl Builder {
+    fn add_content(&mut self, content: &[u8]) -> anyhow::Result<()> {
+        self.fingerprint = fnv1a(self.fingerprint, content);
+        source::read(content, |line| self.add(&line))
+    }
+
     fn add(&mut self, raw: &RawLine<'_>) -> anyhow::Result<()> {
         self.line_count += 1;
         if raw.quantity == 0 {

@@ -214,6 +214,7 @@ impl Run {
     async fn placed_before(&self, document: &Document, quote: &Quote) -> anyhow::Result<()> {
         let order_id = self.year.order_id(document);
         let order = self.wait_for(&order_id, |state| state != OrderState::Placing).await?;
+        ensure!(order.state() != OrderState::Refused, "order {order_id} was refused before: {}", order.refusal);
         let ordered = order.lines.iter().map(|line| (&line.sku, line.ordered, &line.unit_price, line.total_minor));
         let quoted = quote.lines.iter().map(|line| (&line.sku, line.quantity, &line.unit_price, line.total_minor));
         let same = ordered.eq(quoted)

@@ -182,3 +182,104 @@ impl<'a> Schedule<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{Rng as _, SeedableRng as _};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::replay::{dataset::Dataset, receipts::smallest_plan};
+
+    /// Many documents over few SKUs: sales, returns to them, losses and finds, over three months.
+    fn busy_year(rng: &mut ChaCha8Rng) -> Dataset {
+        let mut content =
+            String::from("InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n");
+        for number in 0..600 {
+            let (sku, units) = (rng.random_range(0..4), rng.random_range(1..9));
+            let (month, day) = (1 + number / 200, 1 + number % 200 / 10);
+            let customer = rng.random_range(1..4);
+            let row = match rng.random_range(0..10) {
+                0..6 => {
+                    format!("{number},SKU{sku},,{units},2011-{month:02}-{day:02} 09:00,700,{customer},United Kingdom")
+                }
+                6..8 => {
+                    format!("C{number},SKU{sku},,-{units},2011-{month:02}-{day:02} 09:00,700,{customer},United Kingdom")
+                }
+                8 => format!("{number},SKU{sku},,{units},2011-{month:02}-{day:02} 09:00,0,,United Kingdom"),
+                _ => format!("{number},SKU{sku},,-{units},2011-{month:02}-{day:02} 09:00,0,,United Kingdom"),
+            };
+            content.push_str(&row);
+            content.push('\n');
+        }
+        Dataset::of(&content)
+    }
+
+    /// Runs a schedule with tasks that end in random order. Stock is taken when a task begins and given when it ends,
+    /// the worst that can be.
+    fn run(year: &Year, in_flight: usize, rng: &mut ChaCha8Rng) -> usize {
+        let tasks = tasks(year, None);
+        let mut schedule = Schedule::new(year, &tasks);
+        let mut levels: HashMap<Shelf, i64> = HashMap::new();
+        let (mut running, mut done) = (Vec::new(), BTreeSet::new());
+        loop {
+            while running.len() < in_flight
+                && let Some(no) = schedule.next()
+            {
+                if let Work::Document(doc) = tasks[no].work {
+                    let document = year.document(doc);
+                    for line in document.lines.iter().filter(|line| Document::stock_change(line) < 0) {
+                        let level = levels.entry((document.place_of(line), line.sku)).or_default();
+                        *level += Document::stock_change(line);
+                        assert!(*level >= 0, "{} finds the shelf empty", document.number);
+                    }
+                    let ties = (0..document.lines.len()).filter_map(|at| year.ties.get(&(doc, at))).flatten();
+                    ties.for_each(|tie| assert!(done.contains(&tie.doc), "a return before its sale"));
+                }
+                running.push(no);
+            }
+            if running.is_empty() {
+                return tasks.len();
+            }
+            let no = running.swap_remove(rng.random_range(0..running.len()));
+            match &tasks[no].work {
+                Work::Receive { place, lines } => {
+                    for (sku, units) in lines {
+                        *levels.entry((*place, *sku)).or_default() += units;
+                    }
+                }
+                Work::Document(doc) => {
+                    let document = year.document(*doc);
+                    for line in document.lines.iter().filter(|line| Document::stock_change(line) > 0) {
+                        *levels.entry((document.place_of(line), line.sku)).or_default() += Document::stock_change(line);
+                    }
+                    done.insert(*doc);
+                }
+            }
+            schedule.finish(no);
+        }
+    }
+
+    #[test]
+    fn in_whatever_order_tasks_end_no_shelf_is_short_and_all_are_done() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        for in_flight in [1, 4, 64] {
+            let data = busy_year(&mut rng);
+            let receipts = smallest_plan(&data);
+            let year = Year::new(data, receipts);
+            assert!(!year.ties.is_empty(), "some returns are tied");
+            assert!(run(&year, in_flight, &mut rng) >= 600);
+        }
+    }
+
+    #[test]
+    fn after_a_checkpoint_only_later_months_are_left() {
+        let data = busy_year(&mut ChaCha8Rng::seed_from_u64(1));
+        let receipts = smallest_plan(&data);
+        let year = Year::new(data, receipts);
+        let done = Month::parse("2011-02");
+        let left = tasks(&year, done);
+        assert!(left.iter().all(|task| Some(task.month) > done));
+        assert_eq!(left.iter().filter(|task| matches!(task.work, Work::Document(_))).count(), 200);
+    }
+}
