@@ -7,6 +7,18 @@ use oneshelf_testkit::wait_for;
 use oneshelf_values::Clock;
 use sqlx::PgPool;
 
+/// Every queue that a service listens to.
+pub fn queues() -> Vec<String> {
+    let all = [
+        oneshelf_catalog::consumers::SUBSCRIPTIONS,
+        oneshelf_inventory::consumers::SUBSCRIPTIONS,
+        oneshelf_partners::consumers::SUBSCRIPTIONS,
+        oneshelf_loyalty::consumers::SUBSCRIPTIONS,
+        oneshelf_channels::consumers::SUBSCRIPTIONS,
+    ];
+    all.concat().iter().map(|subscription| subscription.queue.to_owned()).collect()
+}
+
 /// Waits until every outbox is published and every order's process has ended. What was published is applied soon after.
 pub async fn drained(pool: &PgPool, within: Duration) {
     wait_for("drained outboxes and ended processes", within, async || {

@@ -2,7 +2,9 @@
 
 pub mod books;
 pub mod imports;
+pub mod load;
 pub mod shop;
+pub mod stack;
 
 /// Every service, by the name of its folder, schema and proto package.
 pub const SERVICES: [&str; 6] = ["catalog", "inventory", "orders", "partners", "loyalty", "channels"];

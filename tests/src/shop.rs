@@ -131,10 +131,13 @@ impl Shop {
         };
         let request = partners::CreatePartnerRequest { request_id: self.id(), partner: Some(partner) };
         self.partners.create_partner(request).await?;
-        let member_ids = vec![MEMBER.to_owned()];
+        self.enrol(MEMBER).await
+    }
+
+    pub async fn enrol(&mut self, member: &str) -> Result<(), Status> {
+        let member_ids = vec![member.to_owned()];
         let request = loyalty::BatchCreateMembersRequest { request_id: self.id(), member_ids };
-        self.loyalty.batch_create_members(request).await?;
-        Ok(())
+        self.loyalty.batch_create_members(request).await.map(drop)
     }
 
     pub async fn publish(&mut self, list: &str, skus: &[String], pence: i64) -> Result<(), Status> {
@@ -273,15 +276,16 @@ impl Shop {
         Ok((account.used.unwrap_or_default().minor_units, account.held.unwrap_or_default().minor_units))
     }
 
-    /// The member's points.
-    pub async fn points(&mut self) -> Result<i64, Status> {
-        let request = loyalty::GetMemberRequest { member_id: MEMBER.to_owned() };
+    /// A member's points.
+    pub async fn points(&mut self, member: &str) -> Result<i64, Status> {
+        let request = loyalty::GetMemberRequest { member_id: member.to_owned() };
         Ok(self.loyalty.get_member(request).await?.into_inner().member.unwrap_or_default().balance)
     }
 
     /// What a channel shows of a SKU: units, and pence each.
     pub async fn listing(&mut self, channel: &str, sku: &str) -> Result<Option<(i64, Option<i64>)>, Status> {
-        let request = channels::ListListingsRequest { channel_id: channel.to_owned(), ..Default::default() };
+        let channel_id = channel.to_owned();
+        let request = channels::ListListingsRequest { channel_id, page_size: 5_000, ..Default::default() };
         let listings = self.channels.list_listings(request).await?.into_inner().listings;
         let shown = listings.into_iter().find(|listing| listing.sku == sku);
         Ok(shown.map(|listing| (listing.available, listing.unit_price.map(|price| price.micros / 10_000))))

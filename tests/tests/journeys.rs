@@ -87,8 +87,10 @@ impl Town {
 
     async fn has_points(&mut self, points: i64) {
         let shop = &mut self.shop;
-        wait_for(&format!("{points} points"), SOON, async || (shop.points().await.unwrap() == points).then_some(()))
-            .await;
+        wait_for(&format!("{points} points"), SOON, async || {
+            (shop.points(MEMBER).await.unwrap() == points).then_some(())
+        })
+        .await;
     }
 
     /// The dealer's prices have reached the catalog: 4.00 instead of the list's 4.50.
@@ -238,6 +240,6 @@ async fn a_cancelled_order_gives_everything_back() {
     town.shows(WEB, "A", 10, 500).await;
     assert_eq!(town.shop.level(WAREHOUSE, "A").await.unwrap(), (10, 0, 0));
     assert_eq!(town.shop.credit().await.unwrap(), (0, 0));
-    assert_eq!(town.shop.points().await.unwrap(), 0);
+    assert_eq!(town.shop.points(MEMBER).await.unwrap(), 0);
     town.close().await;
 }
