@@ -2,21 +2,70 @@
 
 use std::time::Duration;
 
-use oneshelf_kit::verify::Check;
+use oneshelf_kit::{consumer::Subscription, verify::Check};
 use oneshelf_testkit::wait_for;
 use oneshelf_values::Clock;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 /// Every queue that a service listens to.
 pub fn queues() -> Vec<String> {
-    let all = [
+    subscriptions().iter().map(|subscription| subscription.queue.to_owned()).collect()
+}
+
+fn subscriptions() -> Vec<Subscription> {
+    [
         oneshelf_catalog::consumers::SUBSCRIPTIONS,
         oneshelf_inventory::consumers::SUBSCRIPTIONS,
         oneshelf_partners::consumers::SUBSCRIPTIONS,
         oneshelf_loyalty::consumers::SUBSCRIPTIONS,
         oneshelf_channels::consumers::SUBSCRIPTIONS,
-    ];
-    all.concat().iter().map(|subscription| subscription.queue.to_owned()).collect()
+    ]
+    .concat()
+}
+
+/// Everything that events have ever brought about, as text to compare.
+pub async fn effects(pool: &PgPool) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT ROW(channel_id, sku, version, seq, available, unit_price_micros)::TEXT FROM channels.listings
+          UNION ALL
+         SELECT ROW(member_id, balance, earned)::TEXT FROM loyalty.members
+          UNION ALL
+         SELECT ROW('points entries', COUNT(*))::TEXT FROM loyalty.points_entries
+          UNION ALL
+         SELECT ROW(partner_id, used_minor, held_minor)::TEXT FROM partners.credit_accounts
+          UNION ALL
+         SELECT ROW('credit entries', COUNT(*))::TEXT FROM partners.credit_entries
+          UNION ALL
+         SELECT ROW(partner_id, price_list_id, state, version)::TEXT FROM catalog.partners
+          UNION ALL
+         SELECT ROW(channel_id, location_ids, version)::TEXT FROM inventory.channels
+          ORDER BY 1",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("the effects can be read")
+}
+
+/// Whether each of these events (routing key, id) has been applied by every queue that is bound to it.
+pub async fn received(pool: &PgPool, events: &[(String, Uuid)]) -> bool {
+    let subscriptions = subscriptions();
+    let (wanted, ids): (Vec<usize>, Vec<Uuid>) = events
+        .iter()
+        .map(|(key, id)| (subscriptions.iter().filter(|one| one.routing_keys.contains(&key.as_str())).count(), *id))
+        .unzip();
+    let received: i64 = sqlx::query_scalar(
+        "SELECT (SELECT COUNT(*) FROM catalog.inbox WHERE event_id = ANY($1))
+              + (SELECT COUNT(*) FROM inventory.inbox WHERE event_id = ANY($1))
+              + (SELECT COUNT(*) FROM partners.inbox WHERE event_id = ANY($1))
+              + (SELECT COUNT(*) FROM loyalty.inbox WHERE event_id = ANY($1))
+              + (SELECT COUNT(*) FROM channels.inbox WHERE event_id = ANY($1))",
+    )
+    .bind(&ids)
+    .fetch_one(pool)
+    .await
+    .expect("the inboxes can be read");
+    received == wanted.iter().sum::<usize>() as i64
 }
 
 /// Waits until every outbox is published and every order's process has ended. What was published is applied soon after.

@@ -5,6 +5,7 @@ pub mod imports;
 pub mod load;
 pub mod shop;
 pub mod stack;
+pub mod tap;
 
 /// Every service, by the name of its folder, schema and proto package.
 pub const SERVICES: [&str; 6] = ["catalog", "inventory", "orders", "partners", "loyalty", "channels"];

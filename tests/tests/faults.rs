@@ -1,21 +1,28 @@
 //! Faults of real processes, under load. After each: nothing is lost, nothing happened twice, and `oneshelf verify` is
 //! clean. One stack of servers for all of them, one fault at a time.
 
-use std::{sync::LazyLock, time::Duration};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
+use futures::future::join_all;
+use oneshelf_proto::{channels::v1 as channels, inventory::v1 as inventory, orders::v1 as orders};
 use oneshelf_testkit::wait_for;
 use oneshelf_tests::{
     books,
-    load::{Load, Tally},
-    shop::{STORE, Shop, WAREHOUSE, WEB},
+    load::{Load, Tally, until_known},
+    shop::{DEALER, DEALERS, STORE, Shop, WAREHOUSE, WEB},
     stack::{Serving, Stack},
+    tap::Tap,
 };
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tonic_types::StatusExt as _;
 
 /// A broken server comes back, and what waited for it is done, within this.
 const SOON: Duration = Duration::from_secs(60);
 
-const FAULTS: [&str; 6] = ["KILL", "BROKER", "REDIS", "SESSIONS", "LAST", "EXPIRY"];
+const FAULTS: [&str; 8] = ["KILL", "BROKER", "REDIS", "SESSIONS", "POWER", "TWICE", "LAST", "EXPIRY"];
 
 static STACK: LazyLock<Stack> = LazyLock::new(Stack::up);
 static OPENED: OnceCell<()> = OnceCell::const_new();
@@ -133,5 +140,212 @@ async fn a_broker_that_dies_while_publishing_delays_events_and_nothing_else() {
     scene.stack.ctl("rabbitmq", "start").await;
     load.goes_on(30).await;
     let tally = load.stop().await;
+    scene.settle(&tally).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_redis_everything_is_only_a_little_slower() {
+    let mut scene = Scene::of("REDIS").await;
+    let request = channels::SubscribeRequest { channel_id: WEB.to_owned(), cursor: String::new() };
+    let mut request = tonic::Request::new(request);
+    request.set_timeout(2 * SOON);
+    let mut changes = scene.shop.channels.subscribe(request).await.unwrap().into_inner();
+    let load = scene.load().await;
+    load.goes_on(20).await;
+    scene.stack.ctl("redis", "stop").await;
+    load.goes_on(30).await;
+    let tally = load.stop().await;
+
+    // The stream, whose wake-ups go through Redis, still shows the last of it.
+    let wanted: Vec<(&String, i64)> =
+        tally.units.iter().filter(|((at, _), _)| *at == WAREHOUSE).map(|((_, sku), units)| (sku, *units)).collect();
+    let mut shown = std::collections::BTreeMap::new();
+    let streamed = async {
+        while !wanted.iter().all(|(sku, units)| shown.get(*sku) == Some(units)) {
+            let message = changes.message().await.unwrap().expect("the stream goes on");
+            shown.extend(message.listings.into_iter().map(|listing| (listing.sku, listing.available)));
+        }
+    };
+    tokio::time::timeout(SOON, streamed).await.expect("the stream shows every change");
+    scene.settle(&tally).await;
+
+    scene.stack.ctl("redis", "start").await;
+    let load = scene.load().await;
+    load.goes_on(20).await;
+    load.stop().await;
+    scene.stack.verify().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_database_sessions_are_retried_and_no_transaction_is_torn() {
+    let mut scene = Scene::of("SESSIONS").await;
+    let load = scene.load().await;
+    load.goes_on(20).await;
+    let database = scene.stack.database().await;
+    let mut killed = 0;
+    for _ in 0..15 {
+        let sessions: Vec<bool> = sqlx::query_scalar(
+            r"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'oneshelf\_%'",
+        )
+        .fetch_all(&database)
+        .await
+        .unwrap();
+        killed += sessions.len();
+        load.goes_on(2).await;
+    }
+    assert!(killed > 15, "only {killed} sessions were there to kill");
+    load.goes_on(20).await;
+    let tally = load.stop().await;
+    scene.settle(&tally).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_power_cut_of_the_database_loses_nothing_that_was_answered() {
+    let mut scene = Scene::of("POWER").await;
+    let load = scene.load().await;
+    load.goes_on(30).await;
+    scene.stack.ctl("postgres", "kill").await;
+    scene.stack.ctl("postgres", "start").await;
+    load.goes_on(30).await;
+    let tally = load.stop().await;
+    scene.settle(&tally).await;
+    tally.is_repeated(&mut scene.shop).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_delivered_again_in_any_order_and_under_any_id_change_nothing() {
+    let mut scene = Scene::of("TWICE").await;
+    let tap = Tap::open(scene.stack).await;
+    let load = scene.load().await;
+    load.goes_on(40).await;
+    let tally = load.stop().await;
+    let back = dealer_buys_and_returns(&mut scene.shop, &scene.skus[0]).await;
+    assert_eq!(back.lines.len(), 1);
+    let tally =
+        Tally { units: tally.units.into_iter().filter(|((_, sku), _)| *sku != scene.skus[0]).collect(), ..tally };
+    scene.settle(&tally).await;
+
+    let database = scene.stack.database().await;
+    wait_for("the dealer's credit given back", SOON, async || {
+        (scene.shop.credit().await.unwrap() == (0, 0)).then_some(())
+    })
+    .await;
+    let before = books::effects(&database).await;
+    let messages = tap.messages().await;
+    assert!(messages.len() > 40, "only {} messages", messages.len());
+    // As the broker may: the same messages, twice more, shuffled. The inbox knows them.
+    tap.publish_shuffled(&messages).await;
+    tap.publish_shuffled(&messages).await;
+    // As no broker does, so that the rules behind the inbox are seen: every event alone, as a new one, the last first.
+    let sent = tap.publish_reversed_as_new(&messages).await;
+    wait_for("every delivery", SOON, async || (books::received(&database, &sent).await).then_some(())).await;
+    assert_eq!(books::effects(&database).await, before);
+    scene.settle(&tally).await;
+}
+
+/// A dealer buys two and brings both back to where they came from.
+async fn dealer_buys_and_returns(shop: &mut Shop, sku: &str) -> orders::Return {
+    let request = shop.basket(DEALERS, DEALER, "", &[(sku, 2)]).await.unwrap();
+    let order_id = request.request_id.clone();
+    shop.orders.place_order(request).await.unwrap();
+    let request = shop.shipment(&order_id);
+    shop.orders.ship_order(request).await.unwrap();
+    let items = vec![orders::ReturnItem { order_id, order_line_no: 1, quantity: 2, ..Default::default() }];
+    let request = orders::ReturnItemsRequest {
+        request_id: shop.id(),
+        channel_id: DEALERS.to_owned(),
+        location_id: WAREHOUSE.to_owned(),
+        partner_id: DEALER.to_owned(),
+        items,
+        currency_code: "GBP".to_owned(),
+        ..Default::default()
+    };
+    shop.orders.return_items(request).await.unwrap().into_inner().r#return.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_sixty_four_buyers_of_the_last_unit_one_gets_it() {
+    let mut scene = Scene::of("LAST").await;
+    let sku = scene.skus[0].clone();
+    scene.shop.receive(WAREHOUSE, &[(&sku, 1)]).await.unwrap();
+    let mut baskets = Vec::new();
+    for _ in 0..64 {
+        baskets.push(scene.shop.basket(WEB, "", &scene.member, &[(&sku, 1)]).await.unwrap());
+    }
+    let stack = scene.stack;
+    let buyers = baskets.into_iter().map(async |basket| {
+        let mut shop = stack.shop();
+        until_known(async || shop.orders.place_order(basket.clone()).await).await
+    });
+    let (mut sold, mut refused) = (Vec::new(), 0);
+    for outcome in join_all(buyers).await {
+        match outcome {
+            Ok(order) => sold.push(order.order.unwrap()),
+            Err(status) => {
+                let reason = status.get_details_error_info().map(|info| info.reason);
+                assert_eq!(reason.as_deref(), Some("INSUFFICIENT_STOCK"), "{status:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!((sold.len(), refused), (1, 63));
+    let request = scene.shop.shipment(&sold[0].order_id);
+    scene.shop.orders.ship_order(request).await.unwrap();
+    let tally = Tally { units: [((WAREHOUSE, sku), 0)].into(), bought: 1, ..Tally::default() };
+    scene.settle(&tally).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_expires_while_it_is_committed_ends_one_way_only() {
+    const HOLDS: i64 = 60;
+    let mut scene = Scene::of("EXPIRY").await;
+    let sku = scene.skus[0].clone();
+    scene.shop.receive(WAREHOUSE, &[(&sku, HOLDS)]).await.unwrap();
+    let races = (0..HOLDS).map(|number| {
+        let (mut shop, sku) = (scene.shop.clone(), sku.clone());
+        tokio::spawn(async move {
+            let hold_id = shop.id();
+            let line = inventory::HoldRequestLine { sku, location_id: WAREHOUSE.to_owned(), quantity: 1 };
+            let request = inventory::HoldStockRequest {
+                request_id: hold_id.clone(),
+                kind: inventory::HoldKind::Soft.into(),
+                lines: vec![line],
+                ttl: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
+                ..Default::default()
+            };
+            let ends = Instant::now() + Duration::from_secs(2);
+            shop.inventory.hold_stock(request).await.unwrap();
+            // The first well before the end, most close to it, the last after it.
+            let commit_at = ends - Duration::from_millis(800) + Duration::from_millis(20) * number as u32;
+            tokio::time::sleep_until(commit_at.into()).await;
+            let request =
+                inventory::CommitHoldRequest { request_id: shop.id(), hold_id: hold_id.clone(), ..Default::default() };
+            let committed = match shop.inventory.commit_hold(request).await {
+                Ok(_) => true,
+                Err(status) => {
+                    let reason = status.get_details_error_info().map(|info| info.reason);
+                    assert_eq!(reason.as_deref(), Some("HOLD_EXPIRED"), "{status:?}");
+                    false
+                }
+            };
+            (hold_id, committed)
+        })
+    });
+    let mut committed = 0;
+    for race in join_all(races).await {
+        let (hold_id, was_committed) = race.unwrap();
+        let hold = scene.shop.inventory.get_hold(inventory::GetHoldRequest { hold_id }).await.unwrap();
+        let wanted = if was_committed { inventory::HoldState::Committed } else { inventory::HoldState::Expired };
+        assert_eq!(hold.into_inner().hold.unwrap().state(), wanted);
+        committed += i64::from(was_committed);
+    }
+    assert!((1..HOLDS).contains(&committed), "{committed} of {HOLDS} were committed: no race");
+    let left = HOLDS - committed;
+    let shop = &mut scene.shop;
+    wait_for("expired units given back", SOON, async || {
+        (shop.level(WAREHOUSE, &sku).await.unwrap() == (left, 0, 0)).then_some(())
+    })
+    .await;
+    let tally = Tally { units: [((WAREHOUSE, sku), left)].into(), ..Tally::default() };
     scene.settle(&tally).await;
 }
