@@ -71,19 +71,14 @@ impl ListPrices {
 
     /// Every window of every SKU; the SKUs in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&Sku, &Window)> {
-        self.windows
-            .iter()
-            .flat_map(|(sku, windows)| windows.iter().map(move |window| (sku, window)))
+        self.windows.iter().flat_map(|(sku, windows)| windows.iter().map(move |window| (sku, window)))
     }
 
     /// The price of a SKU at an instant.
     pub fn price_at(&self, sku: &Sku, at: DateTime<Utc>) -> Option<&Window> {
         let windows = self.windows(sku);
         let started = windows.partition_point(|window| window.valid_from <= at);
-        windows[..started]
-            .iter()
-            .rev()
-            .find(|window| window.contains(at))
+        windows[..started].iter().rev().find(|window| window.contains(at))
     }
 }
 
@@ -99,20 +94,13 @@ pub enum BookError {
     #[error("version {new} does not follow version {current}")]
     NotNewer { current: i64, new: i64 },
     #[error("price list {list} is in {expected}, not {found}")]
-    CurrencyMismatch {
-        list: PriceListId,
-        expected: Currency,
-        found: Currency,
-    },
+    CurrencyMismatch { list: PriceListId, expected: Currency, found: Currency },
 }
 
 impl PriceBook {
     /// Version 0, without any price.
     pub fn empty() -> Self {
-        Self {
-            version: 0,
-            lists: HashMap::new(),
-        }
+        Self { version: 0, lists: HashMap::new() }
     }
 
     /// The book as read back from where its windows are kept. Windows may come in any order.
@@ -121,41 +109,24 @@ impl PriceBook {
         lists: impl IntoIterator<Item = (PriceListId, Currency)>,
         windows: impl IntoIterator<Item = (PriceListId, Sku, Window)>,
     ) -> Result<Self, BookError> {
-        let mut gathered: HashMap<PriceListId, (Currency, HashMap<Sku, Vec<Window>>)> = lists
-            .into_iter()
-            .map(|(list, currency)| (list, (currency, HashMap::new())))
-            .collect();
+        let mut gathered: HashMap<PriceListId, (Currency, HashMap<Sku, Vec<Window>>)> =
+            lists.into_iter().map(|(list, currency)| (list, (currency, HashMap::new()))).collect();
         for (list, sku, window) in windows {
             let found = window.unit_price.currency();
             if window.book_version > version {
-                return Err(BookError::NotNewer {
-                    current: window.book_version,
-                    new: version,
-                });
+                return Err(BookError::NotNewer { current: window.book_version, new: version });
             }
-            let (expected, skus) = gathered
-                .entry(list.clone())
-                .or_insert_with(|| (found, HashMap::new()));
+            let (expected, skus) = gathered.entry(list.clone()).or_insert_with(|| (found, HashMap::new()));
             if *expected != found {
-                return Err(BookError::CurrencyMismatch {
-                    list,
-                    expected: *expected,
-                    found,
-                });
+                return Err(BookError::CurrencyMismatch { list, expected: *expected, found });
             }
             skus.entry(sku).or_default().push(window);
         }
         let lists = gathered.into_iter().map(|(list, (currency, skus))| {
-            let windows = skus
-                .into_iter()
-                .map(|(sku, windows)| (sku, sorted(windows)))
-                .collect();
+            let windows = skus.into_iter().map(|(sku, windows)| (sku, sorted(windows))).collect();
             (list, Arc::new(ListPrices { currency, windows }))
         });
-        Ok(Self {
-            version,
-            lists: lists.collect(),
-        })
+        Ok(Self { version, lists: lists.collect() })
     }
 
     pub fn version(&self) -> i64 {
@@ -180,25 +151,15 @@ impl PriceBook {
         entries: &[PriceEntry],
     ) -> Result<Self, BookError> {
         if version <= self.version {
-            return Err(BookError::NotNewer {
-                current: self.version,
-                new: version,
-            });
+            return Err(BookError::NotNewer { current: self.version, new: version });
         }
-        let mismatch = |expected, found| BookError::CurrencyMismatch {
-            list: list.clone(),
-            expected,
-            found,
-        };
+        let mismatch = |expected, found| BookError::CurrencyMismatch { list: list.clone(), expected, found };
         let mut prices = match self.list(list) {
             Some(prices) if prices.currency != currency => {
                 return Err(mismatch(prices.currency, currency));
             }
             Some(prices) => prices.clone(),
-            None => ListPrices {
-                currency,
-                windows: HashMap::new(),
-            },
+            None => ListPrices { currency, windows: HashMap::new() },
         };
         let mut added: HashMap<&Sku, Vec<Window>> = HashMap::new();
         for entry in entries {
@@ -254,10 +215,7 @@ pub fn validate_entries(currency: Currency, entries: &[PriceEntry]) -> Vec<Entry
     let mut seen = HashSet::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         let mut found = |fault| {
-            violations.push(EntryViolation {
-                entry: index,
-                fault,
-            });
+            violations.push(EntryViolation { entry: index, fault });
         };
         if entry.unit_price.currency() != currency {
             found(EntryFault::WrongCurrency { expected: currency });
@@ -269,8 +227,7 @@ pub fn validate_entries(currency: Currency, entries: &[PriceEntry]) -> Vec<Entry
             found(EntryFault::EmptyWindow);
         }
         if !seen.insert((&entry.sku, entry.valid_from)) {
-            let same =
-                |other: &PriceEntry| other.sku == entry.sku && other.valid_from == entry.valid_from;
+            let same = |other: &PriceEntry| other.sku == entry.sku && other.valid_from == entry.valid_from;
             let first = entries.iter().position(same).unwrap_or(index);
             found(EntryFault::Duplicate { first });
         }
@@ -304,21 +261,14 @@ mod tests {
     }
 
     fn price(book: &PriceBook, sku: &str, second: i64) -> Option<i64> {
-        let window = book
-            .list(&list("WEB"))?
-            .price_at(&sku.parse().unwrap(), at(second))?;
+        let window = book.list(&list("WEB"))?.price_at(&sku.parse().unwrap(), at(second))?;
         Some(window.unit_price.micros())
     }
 
     #[test]
     fn a_window_includes_its_start_and_excludes_its_end() {
-        let book = PriceBook::empty()
-            .apply(1, &list("WEB"), GBP, &[entry("A", 5, 10, Some(20))])
-            .unwrap();
-        assert_eq!(
-            [9, 10, 19, 20].map(|t| price(&book, "A", t)),
-            [None, Some(5), Some(5), None]
-        );
+        let book = PriceBook::empty().apply(1, &list("WEB"), GBP, &[entry("A", 5, 10, Some(20))]).unwrap();
+        assert_eq!([9, 10, 19, 20].map(|t| price(&book, "A", t)), [None, Some(5), Some(5), None]);
         assert_eq!(price(&book, "B", 15), None);
     }
 
@@ -327,40 +277,21 @@ mod tests {
         let web = list("WEB");
         let first = [entry("A", 100, 0, None), entry("A", 80, 10, Some(20))];
         let book = PriceBook::empty().apply(1, &web, GBP, &first).unwrap();
-        assert_eq!(
-            [5, 15, 25].map(|t| price(&book, "A", t)),
-            [Some(100), Some(80), Some(100)]
-        );
-        let next = book
-            .apply(2, &web, GBP, &[entry("A", 70, 10, Some(15))])
-            .unwrap();
+        assert_eq!([5, 15, 25].map(|t| price(&book, "A", t)), [Some(100), Some(80), Some(100)]);
+        let next = book.apply(2, &web, GBP, &[entry("A", 70, 10, Some(15))]).unwrap();
         assert_eq!([12, 17].map(|t| price(&next, "A", t)), [Some(70), Some(80)]);
-        assert_eq!(
-            price(&book, "A", 12),
-            Some(80),
-            "the old book stays as it was"
-        );
+        assert_eq!(price(&book, "A", 12), Some(80), "the old book stays as it was");
         assert_eq!((book.version(), next.version()), (1, 2));
     }
 
     #[test]
     fn what_a_publish_does_not_touch_is_shared() {
         let book = PriceBook::empty()
-            .apply(
-                1,
-                &list("WEB"),
-                GBP,
-                &[entry("A", 1, 0, None), entry("B", 1, 0, None)],
-            )
+            .apply(1, &list("WEB"), GBP, &[entry("A", 1, 0, None), entry("B", 1, 0, None)])
             .and_then(|book| book.apply(2, &list("DEALER"), GBP, &[entry("A", 1, 0, None)]))
             .unwrap();
-        let next = book
-            .apply(3, &list("WEB"), GBP, &[entry("A", 2, 5, None)])
-            .unwrap();
-        assert!(Arc::ptr_eq(
-            &book.lists[&list("DEALER")],
-            &next.lists[&list("DEALER")]
-        ));
+        let next = book.apply(3, &list("WEB"), GBP, &[entry("A", 2, 5, None)]).unwrap();
+        assert!(Arc::ptr_eq(&book.lists[&list("DEALER")], &next.lists[&list("DEALER")]));
         let windows = |book: &PriceBook, sku: &str| book.lists[&list("WEB")].windows[sku].clone();
         assert!(Arc::ptr_eq(&windows(&book, "B"), &windows(&next, "B")));
         assert!(!Arc::ptr_eq(&windows(&book, "A"), &windows(&next, "A")));
@@ -372,21 +303,11 @@ mod tests {
         let book = PriceBook::empty().apply(2, &web, GBP, &[]).unwrap();
         let stale = BookError::NotNewer { current: 2, new: 2 };
         assert_eq!(book.apply(2, &web, GBP, &[]).unwrap_err(), stale);
-        let mismatch = |expected, found| BookError::CurrencyMismatch {
-            list: list("WEB"),
-            expected,
-            found,
-        };
-        assert_eq!(
-            book.apply(3, &web, Currency::EUR, &[]).unwrap_err(),
-            mismatch(GBP, Currency::EUR)
-        );
+        let mismatch = |expected, found| BookError::CurrencyMismatch { list: list("WEB"), expected, found };
+        assert_eq!(book.apply(3, &web, Currency::EUR, &[]).unwrap_err(), mismatch(GBP, Currency::EUR));
         let mut euros = entry("A", 1, 0, None);
         euros.unit_price = UnitPrice::new(1, Currency::EUR);
-        assert_eq!(
-            book.apply(3, &web, GBP, &[euros]).unwrap_err(),
-            mismatch(GBP, Currency::EUR)
-        );
+        assert_eq!(book.apply(3, &web, GBP, &[euros]).unwrap_err(), mismatch(GBP, Currency::EUR));
     }
 
     #[test]
@@ -400,10 +321,7 @@ mod tests {
             entry("A", 2, 0, Some(9)),
             euros,
         ];
-        let found: Vec<_> = validate_entries(GBP, &entries)
-            .iter()
-            .map(|v| (v.entry, v.fault))
-            .collect();
+        let found: Vec<_> = validate_entries(GBP, &entries).iter().map(|v| (v.entry, v.fault)).collect();
         assert_eq!(
             found,
             [
@@ -421,12 +339,7 @@ mod tests {
     type Published = (u8, i64, i64, Option<i64>);
 
     fn publishes() -> impl Strategy<Value = Vec<Vec<Published>>> {
-        let one = (
-            0..3_u8,
-            1..1_000_i64,
-            0..30_i64,
-            prop::option::of(1..20_i64),
-        );
+        let one = (0..3_u8, 1..1_000_i64, 0..30_i64, prop::option::of(1..20_i64));
         prop::collection::vec(prop::collection::vec(one, 0..6), 0..6)
     }
 

@@ -9,9 +9,7 @@
 //! Fees are charges without stock (postage, a correction). Their quantity and price are signed; no discount touches them.
 
 use chrono::{DateTime, Utc};
-use oneshelf_values::{
-    Currency, Money, MoneyError, PriceListId, Quantity, QuantityDelta, Sku, UnitPrice, apportion,
-};
+use oneshelf_values::{Currency, Money, MoneyError, PriceListId, Quantity, QuantityDelta, Sku, UnitPrice, apportion};
 
 use crate::book::{ListPrices, PriceBook};
 
@@ -120,17 +118,9 @@ pub enum Refusal {
     #[error("lines[{line}]: no price for {sku} at that instant")]
     PriceNotFound { line: usize, sku: Sku },
     #[error("price list {list} is in {found}, not {expected}")]
-    ListCurrency {
-        list: PriceListId,
-        expected: Currency,
-        found: Currency,
-    },
+    ListCurrency { list: PriceListId, expected: Currency, found: Currency },
     #[error("{place}: must be in {expected}, not {found}")]
-    CurrencyMismatch {
-        place: Place,
-        expected: Currency,
-        found: Currency,
-    },
+    CurrencyMismatch { place: Place, expected: Currency, found: Currency },
     #[error("{place}: the quantity must not be zero")]
     ZeroQuantity { place: Place },
     #[error("{place}: must not be negative")]
@@ -144,17 +134,9 @@ pub enum Refusal {
 }
 
 /// Prices a basket. The first fault found is the answer, lines before fees before the discount.
-pub fn evaluate(
-    book: &PriceBook,
-    context: &Context<'_>,
-    basket: &Basket<'_>,
-) -> Result<Evaluated, Refusal> {
+pub fn evaluate(book: &PriceBook, context: &Context<'_>, basket: &Basket<'_>) -> Result<Evaluated, Refusal> {
     let currency = context.currency;
-    let partner = context
-        .partner_list
-        .map(|list| find_list(book, list, currency))
-        .transpose()?
-        .flatten();
+    let partner = context.partner_list.map(|list| find_list(book, list, currency)).transpose()?.flatten();
     let channel = find_list(book, context.channel_list, currency)?;
 
     let mut lines = Vec::with_capacity(basket.lines.len());
@@ -172,15 +154,7 @@ pub fn evaluate(
     let goods_total = sum(currency, lines.iter().map(|line| line.total))?;
     let fee_total = sum(currency, fees.iter().map(|fee| fee.total))?;
     let total = sum(currency, [goods_total, fee_total])?;
-    Ok(Evaluated {
-        book_version: book.version(),
-        lines,
-        fees,
-        goods_total,
-        fee_total,
-        discount,
-        total,
-    })
+    Ok(Evaluated { book_version: book.version(), lines, fees, goods_total, fee_total, discount, total })
 }
 
 type FoundList<'a> = (&'a PriceListId, &'a ListPrices);
@@ -192,11 +166,9 @@ fn find_list<'a>(
     expected: Currency,
 ) -> Result<Option<FoundList<'a>>, Refusal> {
     match book.list(list) {
-        Some(prices) if prices.currency() != expected => Err(Refusal::ListCurrency {
-            list: list.clone(),
-            expected,
-            found: prices.currency(),
-        }),
+        Some(prices) if prices.currency() != expected => {
+            Err(Refusal::ListCurrency { list: list.clone(), expected, found: prices.currency() })
+        }
         found => Ok(found.map(|prices| (list, prices))),
     }
 }
@@ -211,11 +183,10 @@ fn price_line(
     if line.quantity.is_zero() {
         return Err(Refusal::ZeroQuantity { place });
     }
-    let listed = lists.into_iter().flatten().find_map(|(list, prices)| {
-        prices
-            .price_at(&line.sku, context.at)
-            .map(|window| (list, window.unit_price))
-    });
+    let listed = lists
+        .into_iter()
+        .flatten()
+        .find_map(|(list, prices)| prices.price_at(&line.sku, context.at).map(|window| (list, window.unit_price)));
     let unit_price = match (&line.price_override, listed) {
         (Some(charged), _) => {
             require_currency(place, context.currency, charged.unit_price.currency())?;
@@ -229,15 +200,10 @@ fn price_line(
         }
         (None, Some((_, unit_price))) => unit_price,
         (None, None) => {
-            return Err(Refusal::PriceNotFound {
-                line: index,
-                sku: line.sku.clone(),
-            });
+            return Err(Refusal::PriceNotFound { line: index, sku: line.sku.clone() });
         }
     };
-    let gross = unit_price
-        .times(line.quantity)
-        .map_err(|error| refuse(place, error))?;
+    let gross = unit_price.times(line.quantity).map_err(|error| refuse(place, error))?;
     Ok(PricedLine {
         list_unit_price: listed.map(|(_, unit_price)| unit_price),
         price_list_id: listed.map(|(list, _)| list.clone()),
@@ -257,10 +223,7 @@ fn price_fees(fees: &[Fee], currency: Currency) -> Result<Vec<PricedFee>, Refusa
             if fee.quantity.is_zero() {
                 return Err(Refusal::ZeroQuantity { place });
             }
-            let total = fee
-                .unit_price
-                .times(fee.quantity)
-                .map_err(|error| refuse(place, error))?;
+            let total = fee.unit_price.times(fee.quantity).map_err(|error| refuse(place, error))?;
             Ok(PricedFee { total })
         })
         .collect()
@@ -272,10 +235,7 @@ fn apply_discount(lines: &mut [PricedLine], discount: Money, gross: Money) -> Re
     if discount.is_negative() {
         return Err(Refusal::Negative { place });
     }
-    let exceeds = Refusal::DiscountExceedsGoods {
-        discount,
-        goods: gross,
-    };
+    let exceeds = Refusal::DiscountExceedsGoods { discount, goods: gross };
     if discount.minor() > gross.minor() {
         return Err(exceeds);
     }
@@ -284,24 +244,13 @@ fn apply_discount(lines: &mut [PricedLine], discount: Money, gross: Money) -> Re
     let shares = apportion(discount.minor(), &weights).map_err(|_| exceeds)?;
     for (line, share) in lines.iter_mut().zip(shares) {
         line.discount = Money::new(share, discount.currency());
-        line.total = line
-            .gross
-            .checked_sub(line.discount)
-            .map_err(|error| refuse(place, error))?;
+        line.total = line.gross.checked_sub(line.discount).map_err(|error| refuse(place, error))?;
     }
     Ok(())
 }
 
 fn require_currency(place: Place, expected: Currency, found: Currency) -> Result<(), Refusal> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(Refusal::CurrencyMismatch {
-            place,
-            expected,
-            found,
-        })
-    }
+    if expected == found { Ok(()) } else { Err(Refusal::CurrencyMismatch { place, expected, found }) }
 }
 
 fn sum(currency: Currency, amounts: impl IntoIterator<Item = Money>) -> Result<Money, Refusal> {
@@ -310,14 +259,10 @@ fn sum(currency: Currency, amounts: impl IntoIterator<Item = Money>) -> Result<M
 
 fn refuse(place: Place, error: MoneyError) -> Refusal {
     match error {
-        MoneyError::CurrencyMismatch { left, right } => Refusal::CurrencyMismatch {
-            place,
-            expected: left,
-            found: right,
-        },
-        MoneyError::Overflow | MoneyError::NotADecimal | MoneyError::NotAShare => {
-            Refusal::Overflow { place }
+        MoneyError::CurrencyMismatch { left, right } => {
+            Refusal::CurrencyMismatch { place, expected: left, found: right }
         }
+        MoneyError::Overflow | MoneyError::NotADecimal | MoneyError::NotAShare => Refusal::Overflow { place },
     }
 }
 
@@ -354,11 +299,7 @@ mod tests {
             valid_from: at(from),
             valid_to: None,
         };
-        let web = [
-            entry("A", "2.55", 0),
-            entry("B", "0.001", 0),
-            entry("C", "10", 100),
-        ];
+        let web = [entry("A", "2.55", 0), entry("B", "0.001", 0), entry("C", "10", 100)];
         PriceBook::empty()
             .apply(6, &list("WEB"), GBP, &web)
             .and_then(|book| book.apply(7, &list("DEALER"), GBP, &[entry("A", "2", 0)]))
@@ -366,68 +307,34 @@ mod tests {
     }
 
     fn line(sku: &str, quantity: i64) -> Line {
-        Line {
-            sku: sku.parse().unwrap(),
-            quantity: Quantity::try_new(quantity).unwrap(),
-            price_override: None,
-        }
+        Line { sku: sku.parse().unwrap(), quantity: Quantity::try_new(quantity).unwrap(), price_override: None }
     }
 
     fn overridden(sku: &str, quantity: i64, unit_price: UnitPrice, reason: &str) -> Line {
-        let price_override = Some(PriceOverride {
-            unit_price,
-            reason: reason.to_owned(),
-        });
-        Line {
-            price_override,
-            ..line(sku, quantity)
-        }
+        let price_override = Some(PriceOverride { unit_price, reason: reason.to_owned() });
+        Line { price_override, ..line(sku, quantity) }
     }
 
     fn fee(code: &str, quantity: i64, unit_price: UnitPrice) -> Fee {
         let quantity = QuantityDelta::try_new(quantity).unwrap();
-        Fee {
-            code: code.to_owned(),
-            description: String::new(),
-            quantity,
-            unit_price,
-        }
+        Fee { code: code.to_owned(), description: String::new(), quantity, unit_price }
     }
 
-    fn evaluate_at(
-        second: i64,
-        partner: Option<&str>,
-        basket: &Basket<'_>,
-    ) -> Result<Evaluated, Refusal> {
+    fn evaluate_at(second: i64, partner: Option<&str>, basket: &Basket<'_>) -> Result<Evaluated, Refusal> {
         let partner = partner.map(list);
         let channel_list = &list("WEB");
-        let context = Context {
-            channel_list,
-            partner_list: partner.as_ref(),
-            currency: GBP,
-            at: at(second),
-        };
+        let context = Context { channel_list, partner_list: partner.as_ref(), currency: GBP, at: at(second) };
         evaluate(&book(), &context, basket)
     }
 
     fn lines_of(lines: &[Line]) -> Result<Evaluated, Refusal> {
-        evaluate_at(
-            50,
-            None,
-            &Basket {
-                lines,
-                ..Basket::default()
-            },
-        )
+        evaluate_at(50, None, &Basket { lines, ..Basket::default() })
     }
 
     #[test]
     fn the_partners_list_goes_before_the_channels_where_it_has_a_price() {
         let lines = [line("A", 6), line("B", 15)];
-        let basket = Basket {
-            lines: &lines,
-            ..Basket::default()
-        };
+        let basket = Basket { lines: &lines, ..Basket::default() };
         let dealer = evaluate_at(50, Some("DEALER"), &basket).unwrap();
         assert_eq!(dealer.lines[0].price_list_id, Some(list("DEALER")));
         assert_eq!(dealer.lines[0].total, pence(1_200));
@@ -437,23 +344,14 @@ mod tests {
         assert_eq!(web.total, pence(1_532));
         assert_eq!(web.book_version, 7);
         // A list that has not been published yet has no prices.
-        assert_eq!(
-            evaluate_at(50, Some("NEW"), &basket).unwrap().lines,
-            web.lines
-        );
+        assert_eq!(evaluate_at(50, Some("NEW"), &basket).unwrap().lines, web.lines);
     }
 
     #[test]
     fn a_price_counts_from_its_instant_on() {
         let lines = [line("A", 1), line("C", 1)];
-        let basket = Basket {
-            lines: &lines,
-            ..Basket::default()
-        };
-        let missing = Refusal::PriceNotFound {
-            line: 1,
-            sku: "C".parse().unwrap(),
-        };
+        let basket = Basket { lines: &lines, ..Basket::default() };
+        let missing = Refusal::PriceNotFound { line: 1, sku: "C".parse().unwrap() };
         assert_eq!(evaluate_at(99, None, &basket), Err(missing));
         assert_eq!(evaluate_at(100, None, &basket).unwrap().total, pence(1_255));
     }
@@ -475,80 +373,34 @@ mod tests {
     #[test]
     fn an_override_needs_a_reason_and_a_price_that_is_not_negative() {
         let nameless = [line("A", 1), overridden("A", 1, pounds("1"), " ")];
-        assert_eq!(
-            lines_of(&nameless),
-            Err(Refusal::OverrideWithoutReason { line: 1 })
-        );
+        assert_eq!(lines_of(&nameless), Err(Refusal::OverrideWithoutReason { line: 1 }));
         let negative = [overridden("A", 1, pounds("-1"), "x")];
-        assert_eq!(
-            lines_of(&negative),
-            Err(Refusal::Negative {
-                place: Place::Line(0)
-            })
-        );
+        assert_eq!(lines_of(&negative), Err(Refusal::Negative { place: Place::Line(0) }));
         let euros = [overridden("A", 1, UnitPrice::new(1, Currency::EUR), "x")];
-        let mismatch = |place| Refusal::CurrencyMismatch {
-            place,
-            expected: GBP,
-            found: Currency::EUR,
-        };
+        let mismatch = |place| Refusal::CurrencyMismatch { place, expected: GBP, found: Currency::EUR };
         assert_eq!(lines_of(&euros), Err(mismatch(Place::Line(0))));
     }
 
     #[test]
     fn fees_are_signed_and_take_no_discount() {
         let lines = [line("A", 1)];
-        let fees = [
-            fee("POST", 1, pounds("18")),
-            fee("MANUAL", -2, pounds("11.03")),
-            fee("FIX", 1, pounds("-5")),
-        ];
-        let basket = Basket {
-            lines: &lines,
-            fees: &fees,
-            order_discount: Some(pence(55)),
-        };
+        let fees = [fee("POST", 1, pounds("18")), fee("MANUAL", -2, pounds("11.03")), fee("FIX", 1, pounds("-5"))];
+        let basket = Basket { lines: &lines, fees: &fees, order_discount: Some(pence(55)) };
         let evaluated = evaluate_at(50, None, &basket).unwrap();
-        assert_eq!(
-            evaluated
-                .fees
-                .iter()
-                .map(|fee| fee.total.minor())
-                .collect::<Vec<_>>(),
-            [1_800, -2_206, -500]
-        );
+        assert_eq!(evaluated.fees.iter().map(|fee| fee.total.minor()).collect::<Vec<_>>(), [1_800, -2_206, -500]);
         assert_eq!(evaluated.goods_total, pence(200));
         assert_eq!(evaluated.fee_total, pence(-906));
         assert_eq!(evaluated.total, pence(-706));
-        let basket = Basket {
-            fees: &[fee("POST", 0, pounds("1"))],
-            ..basket
-        };
-        assert_eq!(
-            evaluate_at(50, None, &basket),
-            Err(Refusal::ZeroQuantity {
-                place: Place::Fee(0)
-            })
-        );
+        let basket = Basket { fees: &[fee("POST", 0, pounds("1"))], ..basket };
+        assert_eq!(evaluate_at(50, None, &basket), Err(Refusal::ZeroQuantity { place: Place::Fee(0) }));
     }
 
     #[test]
     fn the_order_discount_is_apportioned_to_the_unit() {
         let lines = [line("A", 1), line("A", 1), line("A", 1)];
-        let basket = Basket {
-            lines: &lines,
-            order_discount: Some(pence(100)),
-            ..Basket::default()
-        };
+        let basket = Basket { lines: &lines, order_discount: Some(pence(100)), ..Basket::default() };
         let evaluated = evaluate_at(50, None, &basket).unwrap();
-        assert_eq!(
-            evaluated
-                .lines
-                .iter()
-                .map(|line| line.discount.minor())
-                .collect::<Vec<_>>(),
-            [34, 33, 33]
-        );
+        assert_eq!(evaluated.lines.iter().map(|line| line.discount.minor()).collect::<Vec<_>>(), [34, 33, 33]);
         assert_eq!(evaluated.discount, pence(100));
         assert_eq!(evaluated.total, pence(665));
     }
@@ -557,78 +409,35 @@ mod tests {
     fn a_discount_must_fit_the_goods() {
         let lines = [line("A", 1)];
         let with = |discount| {
-            let basket = Basket {
-                lines: &lines,
-                order_discount: Some(discount),
-                ..Basket::default()
-            };
+            let basket = Basket { lines: &lines, order_discount: Some(discount), ..Basket::default() };
             evaluate_at(50, None, &basket).map(|evaluated| evaluated.total)
         };
         assert_eq!(with(pence(255)), Ok(pence(0)));
-        let exceeds = Refusal::DiscountExceedsGoods {
-            discount: pence(256),
-            goods: pence(255),
-        };
+        let exceeds = Refusal::DiscountExceedsGoods { discount: pence(256), goods: pence(255) };
         assert_eq!(with(pence(256)), Err(exceeds));
-        assert_eq!(
-            with(pence(-1)),
-            Err(Refusal::Negative {
-                place: Place::OrderDiscount
-            })
-        );
+        assert_eq!(with(pence(-1)), Err(Refusal::Negative { place: Place::OrderDiscount }));
         let place = Place::OrderDiscount;
-        let mismatch = Refusal::CurrencyMismatch {
-            place,
-            expected: GBP,
-            found: Currency::EUR,
-        };
+        let mismatch = Refusal::CurrencyMismatch { place, expected: GBP, found: Currency::EUR };
         assert_eq!(with(Money::zero(Currency::EUR)), Err(mismatch));
     }
 
     #[test]
     fn quantities_and_totals_out_of_range_are_refused_by_name() {
-        assert_eq!(
-            lines_of(&[line("A", 1), line("A", 0)]),
-            Err(Refusal::ZeroQuantity {
-                place: Place::Line(1)
-            })
-        );
+        assert_eq!(lines_of(&[line("A", 1), line("A", 0)]), Err(Refusal::ZeroQuantity { place: Place::Line(1) }));
         let dear = overridden("A", 1_000_000_000_000, UnitPrice::new(i64::MAX, GBP), "x");
-        assert_eq!(
-            lines_of(&[dear]),
-            Err(Refusal::Overflow {
-                place: Place::Line(0)
-            })
-        );
+        assert_eq!(lines_of(&[dear]), Err(Refusal::Overflow { place: Place::Line(0) }));
         // Each line fits (9.2 × 10¹⁸ minor units at most), their sum does not.
         let large = overridden("A", 10_000, UnitPrice::new(i64::MAX, GBP), "x");
-        assert_eq!(
-            lines_of(&[large.clone(), large]),
-            Err(Refusal::Overflow {
-                place: Place::Total
-            })
-        );
+        assert_eq!(lines_of(&[large.clone(), large]), Err(Refusal::Overflow { place: Place::Total }));
     }
 
     #[test]
     fn a_list_in_another_currency_is_refused() {
         let lines = [line("A", 1)];
         let channel_list = &list("WEB");
-        let context = Context {
-            channel_list,
-            partner_list: None,
-            currency: Currency::EUR,
-            at: at(50),
-        };
-        let refusal = Refusal::ListCurrency {
-            list: list("WEB"),
-            expected: Currency::EUR,
-            found: GBP,
-        };
-        let basket = Basket {
-            lines: &lines,
-            ..Basket::default()
-        };
+        let context = Context { channel_list, partner_list: None, currency: Currency::EUR, at: at(50) };
+        let refusal = Refusal::ListCurrency { list: list("WEB"), expected: Currency::EUR, found: GBP };
+        let basket = Basket { lines: &lines, ..Basket::default() };
         assert_eq!(evaluate(&book(), &context, &basket), Err(refusal));
     }
 

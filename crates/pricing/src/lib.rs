@@ -16,13 +16,9 @@ pub mod evaluate;
 pub mod signature;
 pub mod units;
 
-pub use book::{
-    BookError, EntryFault, EntryViolation, ListPrices, PriceBook, PriceEntry, Window,
-    validate_entries,
-};
+pub use book::{BookError, EntryFault, EntryViolation, ListPrices, PriceBook, PriceEntry, Window, validate_entries};
 pub use evaluate::{
-    Basket, Context, Evaluated, Fee, Line, Place, PriceOverride, PricedFee, PricedLine, Refusal,
-    evaluate,
+    Basket, Context, Evaluated, Fee, Line, Place, PriceOverride, PricedFee, PricedLine, Refusal, evaluate,
 };
 pub use signature::{KeyRing, KeyRingError, Signature, SignatureError, SigningKey, is_expired};
 pub use units::{UnitsError, amount_of_units, unit_amounts};

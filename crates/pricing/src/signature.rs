@@ -20,17 +20,11 @@ pub struct SigningKey(Vec<u8>);
 impl SigningKey {
     pub fn try_new(bytes: impl Into<Vec<u8>>) -> Result<Self, KeyRingError> {
         let bytes = bytes.into();
-        if bytes.len() < MIN_KEY_BYTES {
-            Err(KeyRingError::ShortKey)
-        } else {
-            Ok(Self(bytes))
-        }
+        if bytes.len() < MIN_KEY_BYTES { Err(KeyRingError::ShortKey) } else { Ok(Self(bytes)) }
     }
 
     fn mac(&self, message: &[u8]) -> Hmac<Sha256> {
-        Hmac::<Sha256>::new_from_slice(&self.0)
-            .expect("HMAC takes keys of any length")
-            .chain_update(message)
+        Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length").chain_update(message)
     }
 }
 
@@ -90,23 +84,13 @@ impl KeyRing {
     /// Signs with the active key.
     pub fn sign(&self, message: &[u8]) -> Signature {
         let mac = self.keys[&self.active].mac(message);
-        Signature {
-            key_id: self.active.clone(),
-            bytes: mac.finalize().into_bytes().into(),
-        }
+        Signature { key_id: self.active.clone(), bytes: mac.finalize().into_bytes().into() }
     }
 
     /// Checks in constant time. A signature of another length does not fit, a shortened one included.
-    pub fn verify(
-        &self,
-        key_id: &str,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Result<(), SignatureError> {
+    pub fn verify(&self, key_id: &str, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         let key = self.keys.get(key_id).ok_or(SignatureError::UnknownKey)?;
-        key.mac(message)
-            .verify_slice(signature)
-            .map_err(|_| SignatureError::Mismatch)
+        key.mac(message).verify_slice(signature).map_err(|_| SignatureError::Mismatch)
     }
 }
 
@@ -124,21 +108,14 @@ mod tests {
     }
 
     fn ring(active: &str, ids: &[(&str, u8)]) -> KeyRing {
-        KeyRing::try_new(
-            active,
-            ids.iter().map(|(id, byte)| ((*id).to_owned(), key(*byte))),
-        )
-        .unwrap()
+        KeyRing::try_new(active, ids.iter().map(|(id, byte)| ((*id).to_owned(), key(*byte)))).unwrap()
     }
 
     #[test]
     fn it_is_hmac_sha256() {
         // Made with an independent implementation (Python's hmac).
         let signature = ring("a", &[("a", 1)]).sign(b"what is quoted is charged");
-        assert_eq!(
-            hex::encode(signature.bytes),
-            "d77503b097b8b6193622ae78441267b9ab09b0cf04117f14abbb333aa3feb3eb"
-        );
+        assert_eq!(hex::encode(signature.bytes), "d77503b097b8b6193622ae78441267b9ab09b0cf04117f14abbb333aa3feb3eb");
     }
 
     #[test]
@@ -147,32 +124,17 @@ mod tests {
         let signature = ring.sign(b"quote");
         assert_eq!(signature.key_id, "a");
         assert_eq!(ring.verify("a", b"quote", &signature.bytes), Ok(()));
-        assert_eq!(
-            ring.verify("a", b"quota", &signature.bytes),
-            Err(SignatureError::Mismatch)
-        );
-        assert_eq!(
-            ring.verify("b", b"quote", &signature.bytes),
-            Err(SignatureError::Mismatch)
-        );
-        assert_eq!(
-            ring.verify("c", b"quote", &signature.bytes),
-            Err(SignatureError::UnknownKey)
-        );
+        assert_eq!(ring.verify("a", b"quota", &signature.bytes), Err(SignatureError::Mismatch));
+        assert_eq!(ring.verify("b", b"quote", &signature.bytes), Err(SignatureError::Mismatch));
+        assert_eq!(ring.verify("c", b"quote", &signature.bytes), Err(SignatureError::UnknownKey));
         for bit in 0..256 {
             let mut forged = signature.bytes;
             forged[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(
-                ring.verify("a", b"quote", &forged),
-                Err(SignatureError::Mismatch)
-            );
+            assert_eq!(ring.verify("a", b"quote", &forged), Err(SignatureError::Mismatch));
         }
         for length in 0..32 {
             let shortened = &signature.bytes[..length];
-            assert_eq!(
-                ring.verify("a", b"quote", shortened),
-                Err(SignatureError::Mismatch)
-            );
+            assert_eq!(ring.verify("a", b"quote", shortened), Err(SignatureError::Mismatch));
         }
     }
 
@@ -183,29 +145,15 @@ mod tests {
         assert_eq!(rotated.sign(b"quote").key_id, "new");
         assert_eq!(rotated.verify("old", b"quote", &signature.bytes), Ok(()));
         let dropped = ring("new", &[("new", 2)]);
-        assert_eq!(
-            dropped.verify("old", b"quote", &signature.bytes),
-            Err(SignatureError::UnknownKey)
-        );
+        assert_eq!(dropped.verify("old", b"quote", &signature.bytes), Err(SignatureError::UnknownKey));
     }
 
     #[test]
     fn a_ring_needs_its_active_key_and_keys_of_full_length() {
-        assert_eq!(
-            SigningKey::try_new([1; 31]).unwrap_err(),
-            KeyRingError::ShortKey
-        );
-        let missing = KeyRingError::NoActiveKey {
-            key_id: "b".to_owned(),
-        };
-        assert_eq!(
-            KeyRing::try_new("b", [("a".to_owned(), key(1))]).unwrap_err(),
-            missing
-        );
-        assert_eq!(
-            KeyRing::try_new("", [(String::new(), key(1))]).unwrap_err(),
-            KeyRingError::EmptyKeyId
-        );
+        assert_eq!(SigningKey::try_new([1; 31]).unwrap_err(), KeyRingError::ShortKey);
+        let missing = KeyRingError::NoActiveKey { key_id: "b".to_owned() };
+        assert_eq!(KeyRing::try_new("b", [("a".to_owned(), key(1))]).unwrap_err(), missing);
+        assert_eq!(KeyRing::try_new("", [(String::new(), key(1))]).unwrap_err(), KeyRingError::EmptyKeyId);
     }
 
     #[test]
@@ -216,10 +164,7 @@ mod tests {
     #[test]
     fn a_quote_is_over_from_its_expiry_on() {
         let expires_at = DateTime::from_timestamp(1_000, 0).unwrap();
-        assert!(!is_expired(
-            expires_at,
-            DateTime::from_timestamp_micros(999_999_999).unwrap()
-        ));
+        assert!(!is_expired(expires_at, DateTime::from_timestamp_micros(999_999_999).unwrap()));
         assert!(is_expired(expires_at, expires_at));
     }
 }

@@ -23,22 +23,11 @@ pub fn unit_amounts(line_total: i64, quantity: Quantity) -> impl Iterator<Item =
 }
 
 /// The sum of `count` units from unit `first` on, without visiting them.
-pub fn amount_of_units(
-    line_total: i64,
-    quantity: Quantity,
-    first: i64,
-    count: i64,
-) -> Result<i64, UnitsError> {
+pub fn amount_of_units(line_total: i64, quantity: Quantity, first: i64, count: i64) -> Result<i64, UnitsError> {
     let units = quantity.get();
-    let end = first
-        .checked_add(count)
-        .filter(|end| first >= 0 && count >= 0 && *end <= units);
+    let end = first.checked_add(count).filter(|end| first >= 0 && count >= 0 && *end <= units);
     let Some(end) = end else {
-        return Err(UnitsError {
-            quantity: units,
-            first,
-            count,
-        });
+        return Err(UnitsError { quantity: units, first, count });
     };
     if count == 0 {
         return Ok(0);
@@ -67,34 +56,16 @@ mod tests {
 
     #[test]
     fn the_first_units_carry_the_remainder() {
-        assert_eq!(
-            unit_amounts(100, units(3)).collect::<Vec<_>>(),
-            [34, 33, 33]
-        );
-        assert_eq!(
-            unit_amounts(-100, units(3)).collect::<Vec<_>>(),
-            [-34, -33, -33]
-        );
+        assert_eq!(unit_amounts(100, units(3)).collect::<Vec<_>>(), [34, 33, 33]);
+        assert_eq!(unit_amounts(-100, units(3)).collect::<Vec<_>>(), [-34, -33, -33]);
         assert_eq!(unit_amounts(2, units(3)).collect::<Vec<_>>(), [1, 1, 0]);
         assert_eq!(unit_amounts(5, units(0)).count(), 0);
     }
 
     #[test]
     fn units_that_are_not_there_are_refused() {
-        for (first, count) in [
-            (-1, 1),
-            (0, 4),
-            (3, 1),
-            (2, 2),
-            (1, -1),
-            (i64::MAX, 1),
-            (0, i64::MAX),
-        ] {
-            let error = UnitsError {
-                quantity: 3,
-                first,
-                count,
-            };
+        for (first, count) in [(-1, 1), (0, 4), (3, 1), (2, 2), (1, -1), (i64::MAX, 1), (0, i64::MAX)] {
+            let error = UnitsError { quantity: 3, first, count };
             assert_eq!(amount_of_units(100, units(3), first, count), Err(error));
         }
         assert_eq!(amount_of_units(100, units(3), 3, 0), Ok(0));

@@ -4,8 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use oneshelf_pricing::{
-    Basket, Context, Fee, Line, PriceBook, PriceEntry, PriceOverride, Window, amount_of_units,
-    evaluate,
+    Basket, Context, Fee, Line, PriceBook, PriceEntry, PriceOverride, Window, amount_of_units, evaluate,
 };
 use oneshelf_values::{Currency, Money, PriceListId, Quantity, QuantityDelta, UnitPrice};
 use proptest::prelude::*;
@@ -32,10 +31,7 @@ struct Prices {
 }
 
 fn prices() -> impl Strategy<Value = Prices> {
-    (
-        prop::collection::vec(1..100_000_000_i64, 6),
-        prop::collection::vec(1..100_000_000_i64, 4),
-    )
+    (prop::collection::vec(1..100_000_000_i64, 6), prop::collection::vec(1..100_000_000_i64, 4))
         .prop_map(|(channel, partner)| Prices { channel, partner })
 }
 
@@ -76,33 +72,26 @@ fn loaded(prices: &Prices) -> PriceBook {
 }
 
 fn lines() -> impl Strategy<Value = Vec<Line>> {
-    let line = (
-        0..6_u8,
-        1..10_000_i64,
-        prop::option::weighted(0.2, 0..50_000_000_i64),
-    )
-        .prop_map(|(number, units, charged)| Line {
+    let line = (0..6_u8, 1..10_000_i64, prop::option::weighted(0.2, 0..50_000_000_i64)).prop_map(
+        |(number, units, charged)| Line {
             sku: sku(number),
             quantity: Quantity::try_new(units).unwrap(),
             price_override: charged.map(|micros| PriceOverride {
                 unit_price: UnitPrice::new(micros, GBP),
                 reason: "price match".to_owned(),
             }),
-        });
+        },
+    );
     prop::collection::vec(line, 1..20)
 }
 
 fn fees() -> impl Strategy<Value = Vec<Fee>> {
-    let fee = (
-        prop_oneof![-20..0_i64, 1..20_i64],
-        -50_000_000..50_000_000_i64,
-    )
-        .prop_map(|(units, micros)| Fee {
-            code: "POST".to_owned(),
-            description: String::new(),
-            quantity: QuantityDelta::try_new(units).unwrap(),
-            unit_price: UnitPrice::new(micros, GBP),
-        });
+    let fee = (prop_oneof![-20..0_i64, 1..20_i64], -50_000_000..50_000_000_i64).prop_map(|(units, micros)| Fee {
+        code: "POST".to_owned(),
+        description: String::new(),
+        quantity: QuantityDelta::try_new(units).unwrap(),
+        unit_price: UnitPrice::new(micros, GBP),
+    });
     prop::collection::vec(fee, 0..4)
 }
 

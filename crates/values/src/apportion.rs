@@ -47,10 +47,7 @@ pub fn apportion(total: i64, weights: &[i64]) -> Result<Vec<i64>, ApportionError
         }
     }
     let sign = i128::from(total.signum());
-    Ok(parts
-        .into_iter()
-        .map(|part| i64::try_from(part * sign).expect("a part is not larger than the total"))
-        .collect())
+    Ok(parts.into_iter().map(|part| i64::try_from(part * sign).expect("a part is not larger than the total")).collect())
 }
 
 #[cfg(test)]
@@ -70,11 +67,7 @@ mod tests {
     #[case(0, &[], &[])]
     #[case(i64::MAX, &[i64::MAX, i64::MAX], &[4_611_686_018_427_387_904, 4_611_686_018_427_387_903])]
     #[case(i64::MIN, &[i64::MAX], &[i64::MIN])]
-    fn largest_remainders_get_the_units_left(
-        #[case] total: i64,
-        #[case] weights: &[i64],
-        #[case] parts: &[i64],
-    ) {
+    fn largest_remainders_get_the_units_left(#[case] total: i64, #[case] weights: &[i64], #[case] parts: &[i64]) {
         assert_eq!(apportion(total, weights).unwrap(), parts);
     }
 
@@ -82,10 +75,7 @@ mod tests {
     fn an_amount_without_anybody_to_take_it_is_refused() {
         assert_eq!(apportion(1, &[]), Err(ApportionError::NoWeight));
         assert_eq!(apportion(-1, &[0, 0]), Err(ApportionError::NoWeight));
-        assert_eq!(
-            apportion(1, &[1, -1]),
-            Err(ApportionError::NegativeWeight { index: 1 })
-        );
+        assert_eq!(apportion(1, &[1, -1]), Err(ApportionError::NegativeWeight { index: 1 }));
     }
 
     proptest! {

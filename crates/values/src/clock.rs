@@ -34,18 +34,13 @@ impl Clock {
 
     /// A clock that stands still at `start` until it is advanced.
     pub fn manual(start: DateTime<Utc>) -> Self {
-        Self(Source::Manual(Arc::new(AtomicI64::new(
-            start.timestamp_micros(),
-        ))))
+        Self(Source::Manual(Arc::new(AtomicI64::new(start.timestamp_micros()))))
     }
 
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
             Source::System => {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the one place that reads the machine's time"
-                )]
+                #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's time")]
                 let now = Utc::now();
                 truncate(now)
             }
@@ -61,8 +56,7 @@ impl Clock {
         match &self.0 {
             Source::System => panic!("the system clock cannot be advanced"),
             Source::Manual(micros) => {
-                let by = i64::try_from(by.as_micros())
-                    .expect("a test advances by less than 292,000 years");
+                let by = i64::try_from(by.as_micros()).expect("a test advances by less than 292,000 years");
                 micros.fetch_add(by, Ordering::SeqCst);
             }
         }
@@ -93,10 +87,7 @@ pub fn new_id(clock: &Clock) -> Uuid {
 /// after a crash and is recognised. UUID v8: the parent's time stays in front (index order), the rest is SHA-256 over
 /// parent and label.
 pub fn derived_id(parent: Uuid, label: &str) -> Uuid {
-    let digest = Sha256::new()
-        .chain_update(parent.as_bytes())
-        .chain_update(label.as_bytes())
-        .finalize();
+    let digest = Sha256::new().chain_update(parent.as_bytes()).chain_update(label.as_bytes()).finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);
     bytes[..6].copy_from_slice(&parent.as_bytes()[..6]);
@@ -117,12 +108,7 @@ mod tests {
         let clone = clock.clone();
         assert_eq!(clock.now(), clone.now());
         clock.advance(Duration::from_micros(7));
-        assert_eq!(
-            clone.now(),
-            "2026-11-23T10:00:00.123463Z"
-                .parse::<DateTime<Utc>>()
-                .unwrap()
-        );
+        assert_eq!(clone.now(), "2026-11-23T10:00:00.123463Z".parse::<DateTime<Utc>>().unwrap());
     }
 
     #[test]
@@ -156,14 +142,8 @@ mod tests {
         let order = new_id(&clock());
         assert_eq!(derived_id(order, "hold"), derived_id(order, "hold"));
         assert_ne!(derived_id(order, "hold"), derived_id(order, "credit"));
-        assert_ne!(
-            derived_id(order, "hold"),
-            derived_id(new_id(&clock()), "hold")
-        );
+        assert_ne!(derived_id(order, "hold"), derived_id(new_id(&clock()), "hold"));
         assert_eq!(derived_id(order, "hold").get_version_num(), 8);
-        assert_eq!(
-            derived_id(order, "hold").as_bytes()[..6],
-            order.as_bytes()[..6]
-        );
+        assert_eq!(derived_id(order, "hold").as_bytes()[..6], order.as_bytes()[..6]);
     }
 }

@@ -34,9 +34,7 @@ macro_rules! text_column {
         }
 
         impl sqlx::Decode<'_, sqlx::Postgres> for $name {
-            fn decode(
-                value: sqlx::postgres::PgValueRef<'_>,
-            ) -> Result<Self, sqlx::error::BoxDynError> {
+            fn decode(value: sqlx::postgres::PgValueRef<'_>) -> Result<Self, sqlx::error::BoxDynError> {
                 let text = <&str as sqlx::Decode<sqlx::Postgres>>::decode(value)?;
                 let parsed: Self = text.parse()?;
                 if parsed.as_str() == text {
@@ -75,9 +73,7 @@ macro_rules! transparent_column {
         }
 
         impl sqlx::Decode<'_, sqlx::Postgres> for $name {
-            fn decode(
-                value: sqlx::postgres::PgValueRef<'_>,
-            ) -> Result<Self, sqlx::error::BoxDynError> {
+            fn decode(value: sqlx::postgres::PgValueRef<'_>) -> Result<Self, sqlx::error::BoxDynError> {
                 Ok(<$inner as sqlx::Decode<sqlx::Postgres>>::decode(value)?.try_into()?)
             }
         }

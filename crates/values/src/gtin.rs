@@ -63,24 +63,14 @@ impl FromStr for Gtin {
         if found != expected {
             return Err(GtinError::CheckDigit { found, expected });
         }
-        let number = text
-            .bytes()
-            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-        Ok(Self {
-            number,
-            digits: text.len() as u8,
-        })
+        let number = text.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+        Ok(Self { number, digits: text.len() as u8 })
     }
 }
 
 impl fmt::Display for Gtin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:0width$}",
-            self.number,
-            width = usize::from(self.digits)
-        )
+        write!(f, "{:0width$}", self.number, width = usize::from(self.digits))
     }
 }
 
@@ -118,9 +108,7 @@ impl Serialize for Gtin {
 
 impl<'de> Deserialize<'de> for Gtin {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -139,11 +127,7 @@ mod tests {
     #[case("10012345678902", "10012345678902", 14)]
     #[case(" 00012345678905 ", "00012345678905", 14)]
     #[case("00000000", "00000000000000", 8)]
-    fn valid_numbers_keep_their_digits(
-        #[case] text: &str,
-        #[case] canonical: &str,
-        #[case] digits: u8,
-    ) {
+    fn valid_numbers_keep_their_digits(#[case] text: &str, #[case] canonical: &str, #[case] digits: u8) {
         let gtin: Gtin = text.parse().unwrap();
         assert_eq!(gtin.to_string(), text.trim());
         assert_eq!(gtin.canonical(), canonical);

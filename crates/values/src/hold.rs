@@ -99,11 +99,7 @@ pub enum HoldRefusal {
     #[error("the hold expired at {at}")]
     Expired { at: DateTime<Utc> },
     #[error("line {line} holds {held}, {requested} requested")]
-    ExceedsHold {
-        line: usize,
-        held: i64,
-        requested: i64,
-    },
+    ExceedsHold { line: usize, held: i64, requested: i64 },
     #[error("line {line} asks for a negative amount")]
     Negative { line: usize },
     #[error("{given} amounts were given for {lines} lines")]
@@ -125,10 +121,7 @@ pub struct InconsistentHold(pub &'static str);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
     /// The hold was resolved by this command: `committed` leaves for good, `freed` is available to others again.
-    Resolved {
-        committed: Vec<i64>,
-        freed: Vec<i64>,
-    },
+    Resolved { committed: Vec<i64>, freed: Vec<i64> },
     /// Nothing changed.
     AlreadySo,
 }
@@ -142,30 +135,18 @@ pub struct Hold {
 
 impl Hold {
     /// Grants a hold of these amounts. A line may be empty (a partial grant), the whole may not.
-    pub fn grant(
-        terms: HoldTerms,
-        amounts: Vec<i64>,
-        now: DateTime<Utc>,
-    ) -> Result<Self, HoldRefusal> {
+    pub fn grant(terms: HoldTerms, amounts: Vec<i64>, now: DateTime<Utc>) -> Result<Self, HoldRefusal> {
         if amounts.iter().any(|amount| *amount < 0) || amounts.iter().all(|amount| *amount == 0) {
             return Err(HoldRefusal::HoldsNothing);
         }
         if matches!(terms, HoldTerms::Soft { expires_at } if expires_at <= now) {
             return Err(HoldRefusal::ExpiryInPast);
         }
-        Ok(Self {
-            terms,
-            granted: amounts,
-            state: HoldState::Held,
-        })
+        Ok(Self { terms, granted: amounts, state: HoldState::Held })
     }
 
     /// A hold as read back from where it is kept.
-    pub fn restore(
-        terms: HoldTerms,
-        granted: Vec<i64>,
-        state: HoldState,
-    ) -> Result<Self, InconsistentHold> {
+    pub fn restore(terms: HoldTerms, granted: Vec<i64>, state: HoldState) -> Result<Self, InconsistentHold> {
         if granted.iter().any(|amount| *amount < 0) || granted.iter().all(|amount| *amount == 0) {
             return Err(InconsistentHold("holds nothing"));
         }
@@ -174,11 +155,7 @@ impl Hold {
                 if amounts.len() != granted.len() {
                     return Err(InconsistentHold("committed lines are not the held lines"));
                 }
-                if amounts
-                    .iter()
-                    .zip(&granted)
-                    .any(|(amount, held)| !(0..=*held).contains(amount))
-                {
+                if amounts.iter().zip(&granted).any(|(amount, held)| !(0..=*held).contains(amount)) {
                     return Err(InconsistentHold("committed more than held"));
                 }
                 if amounts.iter().all(|amount| *amount == 0) {
@@ -190,11 +167,7 @@ impl Hold {
             }
             HoldState::Held | HoldState::Released { .. } | HoldState::Expired { .. } => {}
         }
-        Ok(Self {
-            terms,
-            granted,
-            state,
-        })
+        Ok(Self { terms, granted, state })
     }
 
     pub fn terms(&self) -> HoldTerms {
@@ -215,9 +188,7 @@ impl Hold {
     pub fn resolved_at(&self) -> Option<DateTime<Utc>> {
         match self.state {
             HoldState::Held => None,
-            HoldState::Committed { at, .. }
-            | HoldState::Released { at }
-            | HoldState::Expired { at } => Some(at),
+            HoldState::Committed { at, .. } | HoldState::Released { at } | HoldState::Expired { at } => Some(at),
         }
     }
 
@@ -236,66 +207,36 @@ impl Hold {
     pub fn split(&self, line: usize, now: DateTime<Utc>) -> LineSplit {
         let granted = self.granted[line];
         match (self.standing(now), &self.state) {
-            (Standing::Committed, HoldState::Committed { amounts, .. }) => LineSplit {
-                committed: amounts[line],
-                released: granted - amounts[line],
-                ..LineSplit::default()
-            },
-            (Standing::Expired, _) => LineSplit {
-                expired: granted,
-                ..LineSplit::default()
-            },
-            (Standing::Released, _) => LineSplit {
-                released: granted,
-                ..LineSplit::default()
-            },
-            _ => LineSplit {
-                held: granted,
-                ..LineSplit::default()
-            },
+            (Standing::Committed, HoldState::Committed { amounts, .. }) => {
+                LineSplit { committed: amounts[line], released: granted - amounts[line], ..LineSplit::default() }
+            }
+            (Standing::Expired, _) => LineSplit { expired: granted, ..LineSplit::default() },
+            (Standing::Released, _) => LineSplit { released: granted, ..LineSplit::default() },
+            _ => LineSplit { held: granted, ..LineSplit::default() },
         }
     }
 
     /// Takes `amounts` per line and releases the rest. Taking nothing at all is a release.
-    pub fn commit(
-        &mut self,
-        amounts: &[i64],
-        now: DateTime<Utc>,
-    ) -> Result<Resolution, HoldRefusal> {
+    pub fn commit(&mut self, amounts: &[i64], now: DateTime<Utc>) -> Result<Resolution, HoldRefusal> {
         self.require_held(now)?;
         if amounts.len() != self.granted.len() {
-            return Err(HoldRefusal::LineCount {
-                lines: self.granted.len(),
-                given: amounts.len(),
-            });
+            return Err(HoldRefusal::LineCount { lines: self.granted.len(), given: amounts.len() });
         }
         for (line, (&requested, &held)) in amounts.iter().zip(&self.granted).enumerate() {
             if requested < 0 {
                 return Err(HoldRefusal::Negative { line });
             }
             if requested > held {
-                return Err(HoldRefusal::ExceedsHold {
-                    line,
-                    held,
-                    requested,
-                });
+                return Err(HoldRefusal::ExceedsHold { line, held, requested });
             }
         }
         if amounts.iter().all(|amount| *amount == 0) {
             return self.release(now);
         }
-        self.state = HoldState::Committed {
-            at: now,
-            amounts: amounts.to_vec(),
-        };
+        self.state = HoldState::Committed { at: now, amounts: amounts.to_vec() };
         Ok(Resolution::Resolved {
             committed: amounts.to_vec(),
-            freed: self
-                .granted
-                .iter()
-                .zip(amounts)
-                .map(|(held, taken)| held - taken)
-                .collect(),
+            freed: self.granted.iter().zip(amounts).map(|(held, taken)| held - taken).collect(),
         })
     }
 
@@ -345,18 +286,13 @@ impl Hold {
     fn require_held(&self, now: DateTime<Utc>) -> Result<(), HoldRefusal> {
         match (self.standing(now), self.terms) {
             (Standing::Held, _) => Ok(()),
-            (Standing::Expired, HoldTerms::Soft { expires_at }) => {
-                Err(HoldRefusal::Expired { at: expires_at })
-            }
+            (Standing::Expired, HoldTerms::Soft { expires_at }) => Err(HoldRefusal::Expired { at: expires_at }),
             (state, _) => Err(HoldRefusal::NotHeld { state }),
         }
     }
 
     fn all_freed(&self) -> Resolution {
-        Resolution::Resolved {
-            committed: vec![0; self.granted.len()],
-            freed: self.granted.clone(),
-        }
+        Resolution::Resolved { committed: vec![0; self.granted.len()], freed: self.granted.clone() }
     }
 }
 
@@ -372,14 +308,7 @@ mod tests {
     }
 
     fn soft(seconds: i64) -> Hold {
-        Hold::grant(
-            HoldTerms::Soft {
-                expires_at: at(seconds),
-            },
-            vec![3, 5],
-            at(0),
-        )
-        .unwrap()
+        Hold::grant(HoldTerms::Soft { expires_at: at(seconds) }, vec![3, 5], at(0)).unwrap()
     }
 
     fn hard() -> Hold {
@@ -390,21 +319,8 @@ mod tests {
     fn a_partial_commit_releases_the_rest() {
         let mut hold = soft(60);
         let resolution = hold.commit(&[2, 0], at(1)).unwrap();
-        assert_eq!(
-            resolution,
-            Resolution::Resolved {
-                committed: vec![2, 0],
-                freed: vec![1, 5]
-            }
-        );
-        assert_eq!(
-            hold.split(0, at(1)),
-            LineSplit {
-                committed: 2,
-                released: 1,
-                ..LineSplit::default()
-            }
-        );
+        assert_eq!(resolution, Resolution::Resolved { committed: vec![2, 0], freed: vec![1, 5] });
+        assert_eq!(hold.split(0, at(1)), LineSplit { committed: 2, released: 1, ..LineSplit::default() });
         assert_eq!(hold.resolved_at(), Some(at(1)));
     }
 
@@ -412,13 +328,7 @@ mod tests {
     fn committing_nothing_is_a_release() {
         let mut hold = hard();
         let resolution = hold.commit(&[0, 0], at(1)).unwrap();
-        assert_eq!(
-            resolution,
-            Resolution::Resolved {
-                committed: vec![0, 0],
-                freed: vec![3, 5]
-            }
-        );
+        assert_eq!(resolution, Resolution::Resolved { committed: vec![0, 0], freed: vec![3, 5] });
         assert_eq!(hold.standing(at(1)), Standing::Released);
     }
 
@@ -426,20 +336,10 @@ mod tests {
     fn a_commit_beyond_the_hold_names_the_line_and_changes_nothing() {
         let mut hold = soft(60);
         let before = hold.clone();
-        let exceeds = HoldRefusal::ExceedsHold {
-            line: 1,
-            held: 5,
-            requested: 6,
-        };
+        let exceeds = HoldRefusal::ExceedsHold { line: 1, held: 5, requested: 6 };
         assert_eq!(hold.commit(&[3, 6], at(1)), Err(exceeds));
-        assert_eq!(
-            hold.commit(&[3, -1], at(1)),
-            Err(HoldRefusal::Negative { line: 1 })
-        );
-        assert_eq!(
-            hold.commit(&[3], at(1)),
-            Err(HoldRefusal::LineCount { lines: 2, given: 1 })
-        );
+        assert_eq!(hold.commit(&[3, -1], at(1)), Err(HoldRefusal::Negative { line: 1 }));
+        assert_eq!(hold.commit(&[3], at(1)), Err(HoldRefusal::LineCount { lines: 2, given: 1 }));
         assert_eq!(hold, before);
     }
 
@@ -453,10 +353,7 @@ mod tests {
         assert_eq!(hold.release(at(60)), Err(expired.clone()));
         assert_eq!(hold.extend(at(120), at(60)), Err(expired.clone()));
         assert_eq!(hold.expire(at(59)), Resolution::AlreadySo);
-        let freed = Resolution::Resolved {
-            committed: vec![0, 0],
-            freed: vec![3, 5],
-        };
+        let freed = Resolution::Resolved { committed: vec![0, 0], freed: vec![3, 5] };
         assert_eq!(hold.expire(at(75)), freed);
         assert_eq!(hold.expire(at(76)), Resolution::AlreadySo);
         assert_eq!(hold.commit_all(at(76)), Err(expired));
@@ -467,14 +364,8 @@ mod tests {
         let mut hold = hard();
         let later = at(0) + TimeDelta::days(10_000);
         assert_eq!(hold.expire(later), Resolution::AlreadySo);
-        assert_eq!(
-            hold.extend(later + TimeDelta::days(1), later),
-            Err(HoldRefusal::NotExtendable)
-        );
-        assert!(matches!(
-            hold.commit_all(later),
-            Ok(Resolution::Resolved { .. })
-        ));
+        assert_eq!(hold.extend(later + TimeDelta::days(1), later), Err(HoldRefusal::NotExtendable));
+        assert!(matches!(hold.commit_all(later), Ok(Resolution::Resolved { .. })));
     }
 
     #[test]
@@ -482,31 +373,18 @@ mod tests {
         let mut hold = soft(60);
         hold.extend(at(120), at(59)).unwrap();
         assert_eq!(hold.standing(at(119)), Standing::Held);
-        assert_eq!(
-            hold.extend(at(119), at(119)),
-            Err(HoldRefusal::ExpiryInPast)
-        );
-        assert_eq!(
-            hold.terms(),
-            HoldTerms::Soft {
-                expires_at: at(120)
-            }
-        );
+        assert_eq!(hold.extend(at(119), at(119)), Err(HoldRefusal::ExpiryInPast));
+        assert_eq!(hold.terms(), HoldTerms::Soft { expires_at: at(120) });
     }
 
     #[test]
     fn releasing_twice_is_already_so() {
         let mut hold = soft(60);
-        assert!(matches!(
-            hold.release(at(1)),
-            Ok(Resolution::Resolved { .. })
-        ));
+        assert!(matches!(hold.release(at(1)), Ok(Resolution::Resolved { .. })));
         assert_eq!(hold.release(at(2)), Ok(Resolution::AlreadySo));
         // Also after the time that it would have expired at.
         assert_eq!(hold.release(at(61)), Ok(Resolution::AlreadySo));
-        let refused = HoldRefusal::NotHeld {
-            state: Standing::Released,
-        };
+        let refused = HoldRefusal::NotHeld { state: Standing::Released };
         assert_eq!(hold.commit_all(at(2)), Err(refused));
     }
 
@@ -514,9 +392,7 @@ mod tests {
     fn a_committed_hold_is_neither_committed_again_nor_released() {
         let mut hold = soft(60);
         hold.commit_all(at(1)).unwrap();
-        let refused = HoldRefusal::NotHeld {
-            state: Standing::Committed,
-        };
+        let refused = HoldRefusal::NotHeld { state: Standing::Committed };
         assert_eq!(hold.commit_all(at(2)), Err(refused.clone()));
         assert_eq!(hold.release(at(2)), Err(refused.clone()));
         assert_eq!(hold.extend(at(120), at(2)), Err(refused));
@@ -527,26 +403,15 @@ mod tests {
     fn a_hold_of_nothing_is_not_granted() {
         let terms = HoldTerms::Soft { expires_at: at(60) };
         for amounts in [vec![], vec![0, 0], vec![1, -1]] {
-            assert_eq!(
-                Hold::grant(terms, amounts, at(0)),
-                Err(HoldRefusal::HoldsNothing)
-            );
+            assert_eq!(Hold::grant(terms, amounts, at(0)), Err(HoldRefusal::HoldsNothing));
         }
-        assert_eq!(
-            Hold::grant(terms, vec![1], at(60)),
-            Err(HoldRefusal::ExpiryInPast)
-        );
+        assert_eq!(Hold::grant(terms, vec![1], at(60)), Err(HoldRefusal::ExpiryInPast));
     }
 
     #[test]
     fn what_cannot_be_a_hold_is_not_restored() {
         let committed = |amounts: Vec<i64>| HoldState::Committed { at: at(1), amounts };
-        for state in [
-            committed(vec![1]),
-            committed(vec![4, 0]),
-            committed(vec![0, 0]),
-            committed(vec![-1, 1]),
-        ] {
+        for state in [committed(vec![1]), committed(vec![4, 0]), committed(vec![0, 0]), committed(vec![-1, 1])] {
             assert!(Hold::restore(HoldTerms::Hard, vec![3, 5], state).is_err());
         }
         assert!(Hold::restore(HoldTerms::Hard, vec![3], HoldState::Expired { at: at(1) }).is_err());

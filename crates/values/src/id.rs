@@ -22,22 +22,13 @@ fn parse_code(text: &str) -> Result<SmolStr, TextError> {
     if code.is_empty() {
         return Err(TextError::Empty);
     }
-    if let Some(found) = code
-        .chars()
-        .find(|c| !matches!(c, 'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_'))
-    {
+    if let Some(found) = code.chars().find(|c| !matches!(c, 'A'..='Z' | 'a'..='z' | '0'..='9' | '-' | '_')) {
         return Err(TextError::Character { found });
     }
     if code.len() > MAX_CODE_CHARS {
-        return Err(TextError::TooLong {
-            max: MAX_CODE_CHARS,
-        });
+        return Err(TextError::TooLong { max: MAX_CODE_CHARS });
     }
-    Ok(if code.bytes().any(|b| b.is_ascii_lowercase()) {
-        code.to_ascii_uppercase().into()
-    } else {
-        SmolStr::new(code)
-    })
+    Ok(if code.bytes().any(|b| b.is_ascii_lowercase()) { code.to_ascii_uppercase().into() } else { SmolStr::new(code) })
 }
 
 /// What a newtype over a canonical text needs: text out, parsed text in.
@@ -247,22 +238,13 @@ mod tests {
     fn ids_travel_as_lower_case_text() {
         let id: HoldId = "0193A1B2-0000-7000-8000-0000000000AB".parse().unwrap();
         assert_eq!(id.to_string(), "0193a1b2-0000-7000-8000-0000000000ab");
-        assert_eq!(
-            serde_json::to_string(&id).unwrap(),
-            "\"0193a1b2-0000-7000-8000-0000000000ab\""
-        );
-        assert_eq!(
-            serde_json::from_str::<HoldId>(&serde_json::to_string(&id).unwrap()).unwrap(),
-            id
-        );
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"0193a1b2-0000-7000-8000-0000000000ab\"");
+        assert_eq!(serde_json::from_str::<HoldId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
     }
 
     #[test]
     fn a_code_read_from_json_is_parsed_not_believed() {
-        assert_eq!(
-            serde_json::from_str::<MemberId>("\"m1\"").unwrap().as_str(),
-            "M1"
-        );
+        assert_eq!(serde_json::from_str::<MemberId>("\"m1\"").unwrap().as_str(), "M1");
         assert!(serde_json::from_str::<MemberId>("\"m 1\"").is_err());
     }
 

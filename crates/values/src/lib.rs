@@ -31,9 +31,7 @@ pub use apportion::{ApportionError, apportion};
 pub use clock::{Clock, derived_id, new_id};
 pub use currency::{Currency, UnknownCurrency};
 pub use gtin::{Gtin, GtinError};
-pub use hold::{
-    Hold, HoldRefusal, HoldState, HoldTerms, InconsistentHold, LineSplit, Resolution, Standing,
-};
+pub use hold::{Hold, HoldRefusal, HoldState, HoldTerms, InconsistentHold, LineSplit, Resolution, Standing};
 pub use id::*;
 pub use money::{BasisPoints, Money, MoneyError, UnitPrice};
 pub use quantity::{Quantity, QuantityDelta, QuantityError, Version};

@@ -73,10 +73,7 @@ impl Money {
     }
 
     /// The sum, zero for nothing. Overflow is judged by the result, not by the order of the summands.
-    pub fn sum(
-        currency: Currency,
-        amounts: impl IntoIterator<Item = Self>,
-    ) -> Result<Self, MoneyError> {
+    pub fn sum(currency: Currency, amounts: impl IntoIterator<Item = Self>) -> Result<Self, MoneyError> {
         let mut total = 0_i128;
         for amount in amounts {
             same_currency(currency, amount.currency)?;
@@ -86,9 +83,7 @@ impl Money {
     }
 
     fn with(self, minor: Option<i64>) -> Result<Self, MoneyError> {
-        minor
-            .map(|minor| Self::new(minor, self.currency))
-            .ok_or(MoneyError::Overflow)
+        minor.map(|minor| Self::new(minor, self.currency)).ok_or(MoneyError::Overflow)
     }
 }
 
@@ -115,16 +110,9 @@ impl UnitPrice {
     /// Reads a decimal number of the major unit, such as `2.55` or `0.001`. More than six decimals are refused, not
     /// rounded away.
     pub fn parse_major(text: &str, currency: Currency) -> Result<Self, MoneyError> {
-        let price = Decimal::from_str_exact(text.trim())
-            .map_err(|_| MoneyError::NotADecimal)?
-            .normalize();
-        let missing = MICROS_DIGITS
-            .checked_sub(price.scale())
-            .ok_or(MoneyError::NotADecimal)?;
-        let micros = price
-            .mantissa()
-            .checked_mul(10_i128.pow(missing))
-            .ok_or(MoneyError::Overflow)?;
+        let price = Decimal::from_str_exact(text.trim()).map_err(|_| MoneyError::NotADecimal)?.normalize();
+        let missing = MICROS_DIGITS.checked_sub(price.scale()).ok_or(MoneyError::NotADecimal)?;
+        let micros = price.mantissa().checked_mul(10_i128.pow(missing)).ok_or(MoneyError::Overflow)?;
         narrow(micros).map(|micros| Self::new(micros, currency))
     }
 
@@ -159,11 +147,7 @@ impl BasisPoints {
     pub const WHOLE: Self = Self(10_000);
 
     pub fn try_new(points: u32) -> Result<Self, MoneyError> {
-        if points > Self::WHOLE.0 {
-            Err(MoneyError::NotAShare)
-        } else {
-            Ok(Self(points))
-        }
+        if points > Self::WHOLE.0 { Err(MoneyError::NotAShare) } else { Ok(Self(points)) }
     }
 
     pub fn get(self) -> u32 {
@@ -172,23 +156,13 @@ impl BasisPoints {
 
     /// This share of an amount, rounded half to even. Never larger than the amount.
     pub fn of(self, amount: Money) -> Money {
-        let share = div_half_even(
-            i128::from(amount.minor) * i128::from(self.0),
-            i128::from(Self::WHOLE.0),
-        );
-        Money::new(
-            narrow(share).expect("a share is not larger than the whole"),
-            amount.currency,
-        )
+        let share = div_half_even(i128::from(amount.minor) * i128::from(self.0), i128::from(Self::WHOLE.0));
+        Money::new(narrow(share).expect("a share is not larger than the whole"), amount.currency)
     }
 }
 
 fn same_currency(left: Currency, right: Currency) -> Result<(), MoneyError> {
-    if left == right {
-        Ok(())
-    } else {
-        Err(MoneyError::CurrencyMismatch { left, right })
-    }
+    if left == right { Ok(()) } else { Err(MoneyError::CurrencyMismatch { left, right }) }
 }
 
 fn narrow(minor: i128) -> Result<i64, MoneyError> {
@@ -230,10 +204,7 @@ mod tests {
 
     #[test]
     fn mixed_currencies_are_refused() {
-        let error = MoneyError::CurrencyMismatch {
-            left: GBP,
-            right: Currency::EUR,
-        };
+        let error = MoneyError::CurrencyMismatch { left: GBP, right: Currency::EUR };
         assert_eq!(pence(1).checked_add(Money::zero(Currency::EUR)), Err(error));
         assert_eq!(pence(1).checked_sub(Money::zero(Currency::EUR)), Err(error));
         assert_eq!(Money::sum(GBP, [Money::zero(Currency::EUR)]), Err(error));
@@ -241,29 +212,14 @@ mod tests {
 
     #[test]
     fn overflow_is_an_error() {
-        assert_eq!(
-            pence(i64::MAX).checked_add(pence(1)),
-            Err(MoneyError::Overflow)
-        );
-        assert_eq!(
-            pence(i64::MIN).checked_sub(pence(1)),
-            Err(MoneyError::Overflow)
-        );
+        assert_eq!(pence(i64::MAX).checked_add(pence(1)), Err(MoneyError::Overflow));
+        assert_eq!(pence(i64::MIN).checked_sub(pence(1)), Err(MoneyError::Overflow));
         assert_eq!(pence(i64::MIN).checked_neg(), Err(MoneyError::Overflow));
         assert_eq!(pence(i64::MAX).checked_mul(2), Err(MoneyError::Overflow));
-        assert_eq!(
-            Money::sum(GBP, [pence(i64::MAX), pence(1)]),
-            Err(MoneyError::Overflow)
-        );
-        assert_eq!(
-            Money::sum(GBP, [pence(i64::MAX), pence(1), pence(-1)]),
-            Ok(pence(i64::MAX))
-        );
+        assert_eq!(Money::sum(GBP, [pence(i64::MAX), pence(1)]), Err(MoneyError::Overflow));
+        assert_eq!(Money::sum(GBP, [pence(i64::MAX), pence(1), pence(-1)]), Ok(pence(i64::MAX)));
         let dear = UnitPrice::new(i64::MAX, GBP);
-        assert_eq!(
-            dear.times(Quantity::try_new(1_000_000_000_000).unwrap()),
-            Err(MoneyError::Overflow)
-        );
+        assert_eq!(dear.times(Quantity::try_new(1_000_000_000_000).unwrap()), Err(MoneyError::Overflow));
     }
 
     #[rstest]
@@ -276,16 +232,9 @@ mod tests {
     #[case(1_000, -15, -2)]
     #[case(-1_000, 6, -1)]
     #[case(0, 1_000, 0)]
-    fn a_line_is_rounded_once_half_to_even(
-        #[case] micros: i64,
-        #[case] units: i64,
-        #[case] minor: i64,
-    ) {
+    fn a_line_is_rounded_once_half_to_even(#[case] micros: i64, #[case] units: i64, #[case] minor: i64) {
         let quantity = QuantityDelta::try_new(units).unwrap();
-        assert_eq!(
-            UnitPrice::new(micros, GBP).times(quantity),
-            Ok(pence(minor))
-        );
+        assert_eq!(UnitPrice::new(micros, GBP).times(quantity), Ok(pence(minor)));
     }
 
     #[rstest]
@@ -300,13 +249,7 @@ mod tests {
         #[case] minor: i64,
     ) {
         let price = UnitPrice::new(micros, code.parse().unwrap());
-        assert_eq!(
-            price
-                .times(Quantity::try_new(units).unwrap())
-                .unwrap()
-                .minor(),
-            minor
-        );
+        assert_eq!(price.times(Quantity::try_new(units).unwrap()).unwrap().minor(), minor);
     }
 
     #[rstest]
@@ -320,14 +263,8 @@ mod tests {
     #[case("1e3", Err(MoneyError::NotADecimal))]
     #[case("1,5", Err(MoneyError::NotADecimal))]
     #[case("9300000000000", Err(MoneyError::Overflow))]
-    fn decimal_prices_are_read_without_loss(
-        #[case] text: &str,
-        #[case] micros: Result<i64, MoneyError>,
-    ) {
-        assert_eq!(
-            UnitPrice::parse_major(text, GBP).map(UnitPrice::micros),
-            micros
-        );
+    fn decimal_prices_are_read_without_loss(#[case] text: &str, #[case] micros: Result<i64, MoneyError>) {
+        assert_eq!(UnitPrice::parse_major(text, GBP).map(UnitPrice::micros), micros);
     }
 
     #[test]
@@ -340,10 +277,7 @@ mod tests {
 
     #[test]
     fn basis_points_are_a_share() {
-        assert_eq!(
-            BasisPoints::try_new(1_750).unwrap().of(pence(1_000)),
-            pence(175)
-        );
+        assert_eq!(BasisPoints::try_new(1_750).unwrap().of(pence(1_000)), pence(175));
         assert_eq!(BasisPoints::WHOLE.of(pence(i64::MIN)), pence(i64::MIN));
         assert_eq!(BasisPoints::try_new(5_000).unwrap().of(pence(3)), pence(2));
         assert_eq!(BasisPoints::try_new(5_000).unwrap().of(pence(5)), pence(2));

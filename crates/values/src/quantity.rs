@@ -62,11 +62,7 @@ impl QuantityDelta {
     pub const ZERO: Self = Self(0);
 
     pub fn try_new(units: i64) -> Result<Self, QuantityError> {
-        if (-MAX_QUANTITY..=MAX_QUANTITY).contains(&units) {
-            Ok(Self(units))
-        } else {
-            Err(QuantityError::TooLarge)
-        }
+        if (-MAX_QUANTITY..=MAX_QUANTITY).contains(&units) { Ok(Self(units)) } else { Err(QuantityError::TooLarge) }
     }
 
     pub fn get(self) -> i64 {
@@ -111,11 +107,7 @@ impl Version {
     pub const FIRST: Self = Self(1);
 
     pub fn try_new(version: i64) -> Result<Self, QuantityError> {
-        if version < 0 {
-            Err(QuantityError::NotAVersion)
-        } else {
-            Ok(Self(version))
-        }
+        if version < 0 { Err(QuantityError::NotAVersion) } else { Ok(Self(version)) }
     }
 
     pub fn get(self) -> i64 {
@@ -177,16 +169,10 @@ mod tests {
     #[test]
     fn arithmetic_refuses_to_leave_the_bounds() {
         let max = Quantity::try_new(MAX_QUANTITY).unwrap();
-        assert_eq!(
-            Quantity::ZERO.checked_sub(Quantity::ONE),
-            Err(QuantityError::Negative)
-        );
+        assert_eq!(Quantity::ZERO.checked_sub(Quantity::ONE), Err(QuantityError::Negative));
         assert_eq!(max.checked_add(Quantity::ONE), Err(QuantityError::TooLarge));
         assert_eq!(max.apply(-QuantityDelta::from(max)), Ok(Quantity::ZERO));
-        assert_eq!(
-            QuantityDelta::try_new(-MAX_QUANTITY - 1),
-            Err(QuantityError::TooLarge)
-        );
+        assert_eq!(QuantityDelta::try_new(-MAX_QUANTITY - 1), Err(QuantityError::TooLarge));
         assert_eq!(QuantityDelta::try_new(-3).unwrap().magnitude().get(), 3);
         assert_eq!(Version::try_new(-1), Err(QuantityError::NotAVersion));
         assert_eq!(Version::NONE.next(), Version::FIRST);

@@ -113,19 +113,10 @@ mod tests {
     fn a_sku_has_at_most_64_characters() {
         assert!("x".repeat(64).parse::<Sku>().is_ok());
         assert!("é".repeat(64).parse::<Sku>().is_ok());
-        assert_eq!(
-            "x".repeat(65).parse::<Sku>(),
-            Err(TextError::TooLong { max: 64 })
-        );
+        assert_eq!("x".repeat(65).parse::<Sku>(), Err(TextError::TooLong { max: 64 }));
         // 33 of them become 66 letters.
-        assert_eq!(
-            "ß".repeat(33).parse::<Sku>(),
-            Err(TextError::TooLong { max: 64 })
-        );
-        assert_eq!(
-            "x".repeat(10_000_000).parse::<Sku>(),
-            Err(TextError::TooLong { max: 64 })
-        );
+        assert_eq!("ß".repeat(33).parse::<Sku>(), Err(TextError::TooLong { max: 64 }));
+        assert_eq!("x".repeat(10_000_000).parse::<Sku>(), Err(TextError::TooLong { max: 64 }));
     }
 
     proptest! {

@@ -11,14 +11,9 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use oneshelf_values::{Gtin, GtinError, Sku};
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test of the crate that knows no configuration"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test of the crate that knows no configuration")]
 fn data(name: &str) -> Option<PathBuf> {
-    let path = std::env::var("ONESHELF_DATA")
-        .ok()
-        .map(|root| Path::new(&root).join(name));
+    let path = std::env::var("ONESHELF_DATA").ok().map(|root| Path::new(&root).join(name));
     let found = path.filter(|path| path.exists());
     if found.is_none() {
         println!("skipped: ONESHELF_DATA has no {name}");
@@ -28,16 +23,8 @@ fn data(name: &str) -> Option<PathBuf> {
 
 fn column(path: &Path, name: &str) -> Vec<String> {
     let mut reader = csv::Reader::from_reader(MultiGzDecoder::new(File::open(path).unwrap()));
-    let index = reader
-        .headers()
-        .unwrap()
-        .iter()
-        .position(|header| header == name)
-        .unwrap();
-    reader
-        .records()
-        .map(|record| record.unwrap()[index].to_owned())
-        .collect()
+    let index = reader.headers().unwrap().iter().position(|header| header == name).unwrap();
+    reader.records().map(|record| record.unwrap()[index].to_owned()).collect()
 }
 
 #[test]
@@ -60,10 +47,7 @@ fn real_barcodes_are_told_apart_by_their_check_digit() {
         }
     }
     assert_eq!(barcodes.len(), 20_724);
-    assert_eq!(
-        valid,
-        BTreeMap::from([(8, 972), (12, 2), (13, 18_406), (14, 3)])
-    );
+    assert_eq!(valid, BTreeMap::from([(8, 972), (12, 2), (13, 18_406), (14, 3)]));
     assert_eq!((wrong_digit, wrong_length), (856, 485));
 }
 
@@ -75,8 +59,8 @@ fn every_stock_code_of_a_real_year_is_a_sku() {
     let mut skus = BTreeSet::new();
     let mut respelt = BTreeSet::new();
     for month in [
-        "2010-12", "2011-01", "2011-02", "2011-03", "2011-04", "2011-05", "2011-06", "2011-07",
-        "2011-08", "2011-09", "2011-10",
+        "2010-12", "2011-01", "2011-02", "2011-03", "2011-04", "2011-05", "2011-06", "2011-07", "2011-08", "2011-09",
+        "2011-10",
     ] {
         for text in column(&folder.join(format!("lines-{month}.csv.gz")), "StockCode") {
             let sku: Sku = text.parse().unwrap();
@@ -88,13 +72,6 @@ fn every_stock_code_of_a_real_year_is_a_sku() {
         }
     }
     assert!(skus.contains("BANK CHARGES") && skus.contains("GIFT_0001_20"));
-    assert!(
-        respelt.contains("15056bl"),
-        "codes in two spellings are one SKU"
-    );
-    assert!(
-        skus.len() > 3_897,
-        "{} SKUs: goods and service codes",
-        skus.len()
-    );
+    assert!(respelt.contains("15056bl"), "codes in two spellings are one SKU");
+    assert!(skus.len() > 3_897, "{} SKUs: goods and service codes", skus.len());
 }

@@ -9,8 +9,7 @@ use oneshelf_proto::{
     catalog::v1::catalog_service_client::CatalogServiceClient,
     channels::v1::channels_service_client::ChannelsServiceClient,
     inventory::v1::inventory_service_client::InventoryServiceClient,
-    loyalty::v1::loyalty_service_client::LoyaltyServiceClient,
-    orders::v1::orders_service_client::OrdersServiceClient,
+    loyalty::v1::loyalty_service_client::LoyaltyServiceClient, orders::v1::orders_service_client::OrdersServiceClient,
     partners::v1::partners_service_client::PartnersServiceClient,
 };
 use secrecy::SecretString;

@@ -1,14 +1,20 @@
 //! The configuration of a process: one tree, checked whole before anything starts.
 
-use std::path::Path;
+use std::{path::Path, str::FromStr};
 
 use anyhow::{Context, bail};
-use oneshelf_kit::config::{
-    AccessConfig, ClientConfig, RabbitConfig, RedisConfig, ServerConfig, TelemetryConfig, load,
+use oneshelf_kit::{
+    auth::Pepper,
+    broker::Broker,
+    config::{AccessConfig, ClientConfig, RabbitConfig, RedisConfig, ServerConfig, TelemetryConfig, load},
+    redis::Redis,
 };
 use oneshelf_pricing::{KeyRing, SigningKey};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use sqlx::postgres::PgConnectOptions;
+
+use crate::migrate;
 
 /// The commented defaults, which are also the reference of all keys.
 pub const DEFAULTS: &str = include_str!("../../../deploy/oneshelf.default.toml");
@@ -84,6 +90,13 @@ impl Config {
             bail!("bad configuration: {wrong}");
         }
         self.quotes.key_ring().context("bad configuration: quotes.key")?;
+        Pepper::try_new(&self.access.pepper).context("bad configuration: access.pepper")?;
+        Redis::new(&self.redis).context("bad configuration: redis.url")?;
+        Broker::new(&self.rabbitmq).context("bad configuration: rabbitmq.url")?;
+        for (name, _, database) in migrate::schemas(self) {
+            let url = PgConnectOptions::from_str(database.url.expose_secret());
+            url.with_context(|| format!("bad configuration: {name}.database.url"))?;
+        }
         Ok(())
     }
 }

@@ -24,7 +24,8 @@ pub fn schemas(config: &Config) -> [(&'static str, &'static Migrator, &DatabaseC
 pub async fn run(config: &Config) -> anyhow::Result<ExitCode> {
     for (name, migrator, database) in schemas(config) {
         let pool = pg::connect(database, "migrate").await.with_context(|| format!("{name}.database"))?;
-        let exists: bool = sqlx::query_scalar("SELECT to_regnamespace($1) IS NOT NULL").bind(name).fetch_one(&pool).await?;
+        let exists: bool =
+            sqlx::query_scalar("SELECT to_regnamespace($1) IS NOT NULL").bind(name).fetch_one(&pool).await?;
         let migration = if exists { in_place(name, migrator).run(&pool).await } else { migrator.run(&pool).await };
         migration.with_context(|| format!("migrating {name}"))?;
         println!("{name}: up to date ({} migrations)", migrator.iter().count());
@@ -63,15 +64,11 @@ pub async fn check(name: &str, migrator: &Migrator, database: &DatabaseConfig) -
     let pool = pg::connect(database, "migrate").await.with_context(|| format!("{name}.database"))?;
     let mut conn = pool.acquire().await?;
     let table = format!("{name}._sqlx_migrations");
-    let applied = sqlx::migrate::Migrate::list_applied_migrations(&mut *conn, &table)
-        .await
-        .unwrap_or_default();
+    let applied = sqlx::migrate::Migrate::list_applied_migrations(&mut *conn, &table).await.unwrap_or_default();
     drop(conn);
     pool.close().await;
-    let missing = migrator
-        .iter()
-        .filter(|wanted| !applied.iter().any(|applied| applied.version == wanted.version))
-        .count();
+    let missing =
+        migrator.iter().filter(|wanted| !applied.iter().any(|applied| applied.version == wanted.version)).count();
     let unknown = applied.iter().filter(|applied| !migrator.version_exists(applied.version)).count();
     anyhow::ensure!(missing == 0, "schema {name} lacks {missing} migrations: run `oneshelf migrate`");
     anyhow::ensure!(unknown == 0, "schema {name} is newer than this binary by {unknown} migrations");

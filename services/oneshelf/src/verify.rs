@@ -28,7 +28,10 @@ pub async fn run(args: &VerifyArgs, config: &Config) -> anyhow::Result<ExitCode>
     let checks = all(config).await?;
     for check in &checks {
         let verdict = if check.violations == 0 { "ok" } else { "BROKEN" };
-        println!("{:3} {:6} {:>10} checked, {:>5} broken  {}", check.id, verdict, check.checked, check.violations, check.what);
+        println!(
+            "{:3} {:6} {:>10} checked, {:>5} broken  {}",
+            check.id, verdict, check.checked, check.violations, check.what
+        );
         for offender in &check.offenders {
             println!("      {offender}");
         }

@@ -41,7 +41,11 @@ pub async fn fill(stage: &Stage) -> anyhow::Result<()> {
         stock(stage, &mut api, page).await?;
     }
     prices(stage, &mut api, &skus).await?;
-    wait_until_sold(&mut api).await
+    wait_until_sold(&mut api).await?;
+    stage.settle().await?;
+    // A running installation has statistics; without them PostgreSQL plans for empty tables.
+    sqlx::query("VACUUM (ANALYZE)").execute(&stage.pool).await?;
+    Ok(())
 }
 
 async fn places(stage: &Stage, api: &mut Api) -> anyhow::Result<()> {

@@ -3,8 +3,12 @@
 
 use anyhow::Context;
 use oneshelf_proto::{
-    catalog::v1 as catalog, channels::v1 as channels, inventory::v1 as inventory, loyalty::v1 as loyalty,
-    partners::v1 as partners, r#type::v1::{Money, UnitPrice},
+    catalog::v1 as catalog,
+    channels::v1 as channels,
+    inventory::v1 as inventory,
+    loyalty::v1 as loyalty,
+    partners::v1 as partners,
+    r#type::v1::{Money, UnitPrice},
 };
 use oneshelf_values::derived_id;
 use uuid::Uuid;
@@ -68,11 +72,7 @@ async fn places(api: &mut Api, id: &impl Fn(&str) -> String) -> anyhow::Result<(
     Ok(())
 }
 
-async fn products(
-    api: &mut Api,
-    id: &impl Fn(&str) -> String,
-    articles: &[shop::Article],
-) -> anyhow::Result<()> {
+async fn products(api: &mut Api, id: &impl Fn(&str) -> String, articles: &[shop::Article]) -> anyhow::Result<()> {
     for (number, page) in articles.chunks(500).enumerate() {
         let products = page
             .iter()
@@ -151,10 +151,8 @@ async fn stock(api: &mut Api, id: &impl Fn(&str) -> String, articles: &[shop::Ar
     let shops = shop::SHOPS.map(|shop| (shop, SHOP_UNITS));
     for (location, quantity) in std::iter::once((shop::WAREHOUSE, WAREHOUSE_UNITS)).chain(shops) {
         for (number, page) in articles.chunks(1_000).enumerate() {
-            let lines = page
-                .iter()
-                .map(|article| inventory::StockLine { sku: article.sku.clone(), quantity })
-                .collect();
+            let lines =
+                page.iter().map(|article| inventory::StockLine { sku: article.sku.clone(), quantity }).collect();
             api.inventory
                 .receive_stock(inventory::ReceiveStockRequest {
                     request_id: id(&format!("opening {location} {number}")),

@@ -31,8 +31,7 @@ const THINGS: [(&str, &str); 12] = [
     ("FRM", "picture frame"),
     ("CND", "candle"),
 ];
-const LOOKS: [&str; 10] =
-    ["red", "blue", "linen", "oak", "copper", "striped", "white", "slate", "moss green", "rose"];
+const LOOKS: [&str; 10] = ["red", "blue", "linen", "oak", "copper", "striped", "white", "slate", "moss green", "rose"];
 
 /// One article: SKU, words, and what it costs in pence.
 #[derive(Debug, Clone)]

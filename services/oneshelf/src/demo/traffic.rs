@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use oneshelf_proto::{catalog::v1 as catalog, inventory::v1 as inventory, orders::v1 as orders, partners::v1 as partners};
+use oneshelf_proto::{
+    catalog::v1 as catalog, inventory::v1 as inventory, orders::v1 as orders, partners::v1 as partners,
+};
 use oneshelf_values::{Clock, new_id};
 use prost_types::Timestamp;
 use rand::{Rng, SeedableRng, seq::IndexedRandom};
@@ -55,11 +57,30 @@ pub async fn sell(
 
 /// What one visit does, decided beforehand.
 enum Plan {
-    Order { channel: &'static str, partner: &'static str, lines: Vec<(usize, i64)>, member: String, ship: bool, back: bool },
-    Ticket { shop: &'static str, lines: Vec<(usize, i64)>, member: String, number: u64 },
-    Cart { line: (usize, i64) },
-    Reprice { first: usize, percent: i64 },
-    Delivery { first: usize },
+    Order {
+        channel: &'static str,
+        partner: &'static str,
+        lines: Vec<(usize, i64)>,
+        member: String,
+        ship: bool,
+        back: bool,
+    },
+    Ticket {
+        shop: &'static str,
+        lines: Vec<(usize, i64)>,
+        member: String,
+        number: u64,
+    },
+    Cart {
+        line: (usize, i64),
+    },
+    Reprice {
+        first: usize,
+        percent: i64,
+    },
+    Delivery {
+        first: usize,
+    },
 }
 
 impl Plan {
