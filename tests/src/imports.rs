@@ -53,10 +53,8 @@ pub fn paths(source: &str, module: &[String]) -> Vec<Vec<String>> {
                 at += 2;
             }
             "{" => braces.push(false),
-            "}" => {
-                if braces.pop() == Some(true) {
-                    module.pop();
-                }
+            "}" if braces.pop() == Some(true) => {
+                module.pop();
             }
             // Not the `use<…>` of a return type.
             "use" if tokens.get(at + 1).is_some_and(|next| next != "<") => {

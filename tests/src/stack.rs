@@ -120,7 +120,7 @@ impl Stack {
 
     fn setting(&self, wanted: &str) -> &str {
         let found = self.settings.iter().find(|(name, _)| name == wanted);
-        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("deploy/local/up tells no {wanted}"))
+        found.map_or_else(|| panic!("deploy/local/up tells no {wanted}"), |(_, value)| value.as_str())
     }
 
     /// The binary, told where everything is.

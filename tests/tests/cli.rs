@@ -58,6 +58,27 @@ fn a_missing_key_stops_the_start_and_is_named() {
 }
 
 #[test]
+fn a_process_needs_the_databases_of_its_own_services_only() {
+    let others = ["CATALOG", "ORDERS", "PARTNERS", "LOYALTY", "CHANNELS"];
+    let run = |service: &str| {
+        let mut command = clean(&binary());
+        command.args(["serve", service]).envs(
+            NEEDED
+                .into_iter()
+                .filter(|(name, _)| !others.iter().any(|other| *name == format!("ONESHELF__{other}__DATABASE__URL"))),
+        );
+        // Nobody is there: the process gets as far as asking.
+        command.env("ONESHELF__ACCESS__DATABASE__URL", "postgres://127.0.0.1:1/access");
+        command.env("ONESHELF__INVENTORY__DATABASE__URL", "postgres://127.0.0.1:1/inventory");
+        command.env("ONESHELF__SERVER__LISTEN", "127.0.0.1:0");
+        command.env("ONESHELF__SERVER__ADMIN_LISTEN", "127.0.0.1:0");
+        command.output().expect("the binary starts")
+    };
+    assert_eq!(run("inventory").status.code(), Some(1));
+    refused(&run("catalog"), "catalog.database.url");
+}
+
+#[test]
 fn a_bad_value_stops_the_start_and_is_named() {
     for (variable, value, key) in [
         ("ONESHELF__SERVER__LISTEN", "nowhere", "server.listen"),

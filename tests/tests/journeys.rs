@@ -1,8 +1,11 @@
 //! Journeys across all six services over the real broker. After each one every service's books are checked.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 use std::time::Duration;
 
 use oneshelf_kit::config::ClientConfig;
+use oneshelf_partners::config::CreditConfig;
 use oneshelf_pricing::{KeyRing, SigningKey};
 use oneshelf_proto::{FILE_DESCRIPTOR_SET, inventory::v1 as inventory, orders::v1 as orders, partners::v1 as partners};
 use oneshelf_testkit::{Database, ServeTest, Server, clock, wait_for};
@@ -56,7 +59,7 @@ impl Town {
         let catalog = oneshelf_catalog::config::Config::new(db.config());
         let inventory = oneshelf_inventory::config::Config::new(db.config());
         let orders = oneshelf_orders::config::Config::new(db.config());
-        let partners = oneshelf_partners::config::Config { database: db.config(), credit: Default::default() };
+        let partners = oneshelf_partners::config::Config { database: db.config(), credit: CreditConfig::default() };
         let loyalty = oneshelf_loyalty::config::Config { database: db.config() };
         let channels = oneshelf_channels::config::Config::new(db.config());
         let mounted = vec![

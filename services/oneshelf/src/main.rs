@@ -100,7 +100,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let load_for = |services: &[&str]| {
         config::Config::load(file.as_deref())
             .and_then(|config| config.require(services).map(|()| config))
-            .map_err(|error| BadConfig(error.to_string()))
+            .map_err(|error| BadConfig(format!("{error:#}")))
     };
     let load = || load_for(&serve::SERVICES);
     match cli.command {
