@@ -6,6 +6,7 @@
 use std::{fmt, time::Duration};
 
 use anyhow::bail;
+use oneshelf_proto::catalog::v1::GetPriceBookRequest;
 use prost::Message;
 use tonic::{Code, Response, Status};
 use tonic_types::StatusExt as _;
@@ -16,6 +17,9 @@ use crate::api::Api;
 const MAX_TRIES: u32 = 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Tries of the first request, over about three seconds.
+const FEW_TRIES: u32 = 7;
 
 /// An answer that repeating does not change.
 #[derive(Debug)]
@@ -48,12 +52,15 @@ impl fmt::Display for CallError {
     }
 }
 
-pub fn is_transient(code: Code) -> bool {
-    // CANCELLED is what tonic's client says when its own timer runs out.
-    matches!(
-        code,
-        Code::Unavailable | Code::Aborted | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Cancelled
-    )
+/// Whether sending the same again may help.
+pub fn is_transient(status: &Status) -> bool {
+    match status.code() {
+        // CANCELLED is what tonic's client says when its own timer runs out.
+        Code::Unavailable | Code::Aborted | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Cancelled => true,
+        // A connection that breaks in the middle of an answer is told with its cause; what a server says has none.
+        Code::Unknown | Code::Internal => std::error::Error::source(status).is_some(),
+        _ => false,
+    }
 }
 
 /// The pause before the next of some tries: doubling, up to a bound, with jitter so that clients part.
@@ -86,6 +93,18 @@ impl Caller {
         Ok(first)
     }
 
+    /// Whether anybody answers at all, found out soon: a wrong address or key is no outage to sit through.
+    pub async fn greet(&self, target: &str) -> anyhow::Result<()> {
+        for tries in 0..FEW_TRIES {
+            match self.api.catalog.clone().get_price_book(GetPriceBookRequest {}).await {
+                Ok(_) => return Ok(()),
+                Err(status) if is_transient(&status) => tokio::time::sleep(pause(tries)).await,
+                Err(status) => return Err(CallError { rpc: "GetPriceBook", status: Box::new(status) }.into()),
+            }
+        }
+        bail!("nobody answers at {target}: start `oneshelf serve all`, or say with --target where it serves")
+    }
+
     /// Sends one request that changes nothing.
     pub async fn read<Q, A, F>(&self, rpc: &'static str, request: Q, call: impl Fn(Api, Q) -> F) -> Result<A, CallError>
     where
@@ -96,7 +115,7 @@ impl Caller {
         loop {
             match call(self.api.clone(), request.clone()).await {
                 Ok(answer) => return Ok(answer.into_inner()),
-                Err(status) if is_transient(status.code()) && tries < MAX_TRIES => {
+                Err(status) if is_transient(&status) && tries < MAX_TRIES => {
                     tracing::debug!(rpc, %status, tries, "again");
                     tokio::time::sleep(pause(tries)).await;
                     tries += 1;
@@ -104,5 +123,30 @@ impl Caller {
                 Err(status) => return Err(CallError { rpc, status: Box::new(status) }),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_decided_is_not_asked_again_and_a_broken_connection_is() {
+        for code in [Code::Unavailable, Code::Aborted, Code::ResourceExhausted, Code::DeadlineExceeded] {
+            assert!(is_transient(&Status::new(code, "")), "{code:?}");
+        }
+        for code in [Code::InvalidArgument, Code::FailedPrecondition, Code::NotFound, Code::Internal, Code::Unknown] {
+            assert!(!is_transient(&Status::new(code, "")), "{code:?}");
+        }
+        let broken = Status::from_error("the connection broke".into());
+        assert_eq!(broken.code(), Code::Unknown);
+        assert!(is_transient(&broken));
+    }
+
+    #[test]
+    fn pauses_grow_up_to_a_bound() {
+        assert!(pause(0) <= FIRST_PAUSE);
+        assert!((0..100).all(|tries| pause(tries) <= LONGEST_PAUSE));
+        assert!(pause(20) >= LONGEST_PAUSE / 2);
     }
 }

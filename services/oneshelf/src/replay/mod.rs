@@ -87,6 +87,7 @@ pub async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     }
 
     let caller = Caller { api: Api::connect(&args.target, &args.key)?, twice: args.twice };
+    caller.greet(&args.target).await?;
     let file = args.state.unwrap_or_else(|| Checkpoint::default_file(year.data.fingerprint));
     let blank = Checkpoint::new(year.data.fingerprint, &args.target, args.twice);
     let mut checkpoint = resume(&caller, blank, &file, &progress).await?;

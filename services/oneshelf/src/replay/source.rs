@@ -106,14 +106,14 @@ impl Columns {
             })
             .collect();
         let find = |wanted: &[&str]| names.iter().position(|name| wanted.contains(&name.as_str()));
-        let need = |wanted: &[&str]| find(wanted).ok_or_else(|| anyhow!("the header has no column {}", wanted[0]));
+        let need = |name: &str, wanted: &[&str]| find(wanted).ok_or_else(|| anyhow!("the header has no column {name}"));
         Ok(Self {
-            invoice: need(&["invoiceno", "invoice"])?,
-            code: need(&["stockcode"])?,
+            invoice: need("InvoiceNo", &["invoiceno", "invoice"])?,
+            code: need("StockCode", &["stockcode"])?,
             description: find(&["description"]),
-            quantity: need(&["quantity"])?,
-            time: need(&["invoicedate"])?,
-            price: need(&["unitprice", "price"])?,
+            quantity: need("Quantity", &["quantity"])?,
+            time: need("InvoiceDate", &["invoicedate"])?,
+            price: need("UnitPrice", &["unitprice", "price"])?,
             customer: find(&["customerid"]),
             country: find(&["country"]),
         })

@@ -84,7 +84,7 @@ async fn serve(api: Api, mut sales: mpsc::Receiver<Sale>) {
             }
         }
         let Err(status) = stream(&api, &mut sales, &mut waiting, &mut breaks).await else { return };
-        if is_transient(status.code()) && breaks < MAX_BREAKS {
+        if is_transient(&status) && breaks < MAX_BREAKS {
             tokio::time::sleep(pause(breaks)).await;
             breaks += 1;
         } else if let Some(sale) = waiting.pop_front() {
