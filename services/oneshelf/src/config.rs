@@ -86,7 +86,7 @@ impl Config {
             self.loyalty.validate().map_err(|wrong| wrong.to_string()),
             self.channels.validate().map_err(|wrong| wrong.to_string()),
         ];
-        for wrong in checks.into_iter().filter_map(Result::err) {
+        if let Some(wrong) = checks.into_iter().find_map(Result::err) {
             bail!("bad configuration: {wrong}");
         }
         self.quotes.key_ring().context("bad configuration: quotes.key")?;
