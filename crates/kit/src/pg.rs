@@ -53,7 +53,9 @@ fn pool_options(cfg: &DatabaseConfig) -> PgPoolOptions {
         .after_connect(move |conn, _| Box::pin(prepare_session(conn, statement_timeout_ms)))
         .after_release(|conn, _| {
             Box::pin(async move {
-                conn.execute("ROLLBACK").await?;
+                // A bare ROLLBACK outside a transaction warns into the server's log, at each return; this pair does not.
+                // In an aborted transaction BEGIN fails, and the error drops the connection, which ends it as well.
+                conn.execute("BEGIN; ROLLBACK").await?;
                 Ok(true)
             })
         })
@@ -61,7 +63,7 @@ fn pool_options(cfg: &DatabaseConfig) -> PgPoolOptions {
 
 /// Sets the session's limits and refuses a server that cannot write.
 async fn prepare_session(conn: &mut PgConnection, statement_timeout_ms: u64) -> Result<(), sqlx::Error> {
-    // `client_min_messages`: a rollback outside a transaction warns, and one happens at each return to the pool.
+    // `client_min_messages`: the return to the pool warns where it finds a transaction left open.
     let (_, _, _, read_only): (String, String, String, bool) = sqlx::query_as(
         r"
         SELECT set_config('statement_timeout', $1, false)

@@ -79,12 +79,12 @@ impl Config {
 
     fn validate(&self) -> anyhow::Result<()> {
         let checks = [
-            self.catalog.validate().map_err(|wrong| wrong.to_string()),
-            self.inventory.validate().map_err(|wrong| wrong.to_string()),
-            self.orders.validate().map_err(|wrong| wrong.to_string()),
+            self.catalog.validate(),
+            self.inventory.validate(),
+            self.orders.validate(),
             self.partners.validate().map_err(|wrong| wrong.to_string()),
             self.loyalty.validate().map_err(|wrong| wrong.to_string()),
-            self.channels.validate().map_err(|wrong| wrong.to_string()),
+            self.channels.validate(),
         ];
         if let Some(wrong) = checks.into_iter().find_map(Result::err) {
             bail!("bad configuration: {wrong}");

@@ -65,6 +65,7 @@ impl StockHold {
     }
 
     /// The hold as it was when it was granted: what a repeated HoldStock answers.
+    #[must_use]
     pub fn as_granted(&self) -> Self {
         let terms = self.granted_until.map_or(HoldTerms::Hard, |expires_at| HoldTerms::Soft { expires_at });
         let granted = self.promise.granted().to_vec();

@@ -58,6 +58,7 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
 }
 
 /// `holds` has every hold that the group names.
+#[expect(clippy::implicit_hasher, reason = "the one map it is given is the group's own")]
 pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer, sqlx::Error> {
     let unfit = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
     match serde_json::from_slice(bytes).map_err(|error| unfit(error.into()))? {

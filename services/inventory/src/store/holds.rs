@@ -298,7 +298,7 @@ pub async fn update_holds(
         "#,
         &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
         &holds.iter().map(|hold| hold.promise.standing(hold.created_at).as_str()).collect::<Vec<_>>() as &[&str],
-        &holds.iter().map(|hold| hold.expires_at()).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
+        &holds.iter().map(StockHold::expires_at).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
         &holds.iter().map(|hold| hold.promise.resolved_at()).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
     )
     .execute(&mut *conn)

@@ -22,7 +22,7 @@ impl TryFrom<LocationRow> for Location {
     fn try_from(row: LocationRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
             location_id: parse("locations", "location_id", &row.location_id)?,
-            kind: LocationKind::parse(&row.kind).ok_or_else(|| Inconsistency {
+            kind: LocationKind::parse(&row.kind).ok_or(Inconsistency {
                 table: "locations",
                 column: "kind",
                 key: row.location_id,

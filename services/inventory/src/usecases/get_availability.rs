@@ -4,7 +4,7 @@
 //! the age of its oldest part; a promise is never made from here, only HoldStock gives permission to sell. SKUs that
 //! are missing or too old are read together with one statement.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use oneshelf_kit::auth::Caller;
@@ -25,19 +25,19 @@ pub struct Part {
 #[derive(Debug, Clone)]
 pub struct Availability {
     pub sku: Sku,
-    pub parts: std::sync::Arc<[Part]>,
+    pub parts: Arc<[Part]>,
 }
 
 #[derive(Clone)]
 struct Entry {
     read_at: DateTime<Utc>,
-    parts: std::sync::Arc<[Part]>,
+    parts: Arc<[Part]>,
 }
 
 /// Recently read availability by (channel, SKU); bounded.
 pub struct AvailabilityCache {
     entries: moka::sync::Cache<(ChannelId, Sku), Entry>,
-    channels: moka::sync::Cache<ChannelId, std::sync::Arc<[String]>>,
+    channels: moka::sync::Cache<ChannelId, Arc<[String]>>,
     max_age: chrono::TimeDelta,
 }
 
@@ -85,35 +85,26 @@ impl Inventory {
         let answers = skus
             .into_iter()
             .zip(found)
-            .map(|(sku, entry)| Availability {
-                sku,
-                parts: entry.map_or_else(|| std::sync::Arc::from([]), |entry| entry.parts),
-            })
+            .map(|(sku, entry)| Availability { sku, parts: entry.map_or_else(|| Arc::from([]), |entry| entry.parts) })
             .collect();
         Ok((answers, age))
     }
 
-    async fn read_availability(
-        &self,
-        channel: &ChannelId,
-        skus: &[&Sku],
-    ) -> Result<std::collections::HashMap<Sku, Entry>, Error> {
+    async fn read_availability(&self, channel: &ChannelId, skus: &[&Sku]) -> Result<HashMap<Sku, Entry>, Error> {
         let read_at = self.clock.now();
-        let locations = match self.availability.channels.get(channel) {
-            Some(locations) => locations,
-            None => {
-                let locations: std::sync::Arc<[String]> = store::channels::find_channel_locations(&self.pool, channel)
-                    .await?
-                    .ok_or_else(|| Refusal::ChannelNotFound { channel: channel.clone() })?
-                    .into();
-                self.availability.channels.insert(channel.clone(), locations.clone());
-                locations
-            }
+        let locations = if let Some(locations) = self.availability.channels.get(channel) {
+            locations
+        } else {
+            let locations: Arc<[String]> = store::channels::find_channel_locations(&self.pool, channel)
+                .await?
+                .ok_or_else(|| Refusal::ChannelNotFound { channel: channel.clone() })?
+                .into();
+            self.availability.channels.insert(channel.clone(), locations.clone());
+            locations
         };
         let codes: Vec<&str> = skus.iter().map(|sku| sku.as_str()).collect();
         let rows = store::channels::sum_availability(&self.pool, &codes, &locations, read_at).await?;
-        let mut parts: std::collections::HashMap<Sku, Vec<Part>> =
-            skus.iter().map(|sku| ((*sku).clone(), Vec::new())).collect();
+        let mut parts: HashMap<Sku, Vec<Part>> = skus.iter().map(|sku| ((*sku).clone(), Vec::new())).collect();
         for row in rows {
             let sku: Sku = store::parse("stock_levels", "sku", &row.sku)?;
             parts.entry(sku).or_default().push(Part {

@@ -4,6 +4,7 @@ use tonic::Code;
 
 use crate::support::{Shelf, fields, reason, stock_lines};
 
+#[expect(clippy::unnecessary_wraps, reason = "fields of messages are optional")]
 fn at(seconds: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds, nanos: 0 })
 }
@@ -66,7 +67,7 @@ async fn receive_stock_names_every_bad_field_and_changes_nothing() {
 #[tokio::test]
 async fn receive_stock_of_too_much_is_refused_before_a_level_overflows() {
     let mut shelf = Shelf::open().await;
-    let huge = [("A", 1_000_000_000_000); 1_000];
+    let huge = vec![("A", 1_000_000_000_000); 1_000];
     shelf.receive("WH", &huge).await;
     let status = shelf.client.receive_stock(shelf.receipt("WH", &[("A", 1)])).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::FailedPrecondition, "QUANTITY_OVERFLOW"));

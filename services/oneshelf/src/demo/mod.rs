@@ -53,7 +53,7 @@ pub struct DemoArgs {
 pub async fn run(args: DemoArgs, mut config: Config) -> anyhow::Result<ExitCode> {
     // The terminal belongs to the status lines; a log filter of one's own still counts.
     if config.telemetry.log == "info" {
-        config.telemetry.log = "warn,sqlx=error".to_owned();
+        "warn,sqlx=error".clone_into(&mut config.telemetry.log);
     }
     let telemetry = telemetry::init(&config.telemetry, "oneshelf")?;
     let chassis = chassis::build(&config).await?;

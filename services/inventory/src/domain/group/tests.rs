@@ -267,7 +267,7 @@ proptest! {
                     None
                 }
                 Step::EndGroup => {
-                    tables.write(std::mem::replace(&mut shelf, Shelf::default()).finish());
+                    tables.write(std::mem::take(&mut shelf).finish());
                     tables.check(now);
                     shelf = tables.open();
                     None

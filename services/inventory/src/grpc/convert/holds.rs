@@ -59,7 +59,7 @@ pub fn hold_request(request: &proto::HoldStockRequest, clock: &Clock) -> Result<
         Some(HoldStock {
             hold_id: HoldId::from(hold_id),
             terms: terms?,
-            channel: channel?,
+            channel,
             reference: reference?,
             fingerprint: Key::of("HoldStock", hold_id, request).fingerprint,
             allow_partial: request.allow_partial,
@@ -129,11 +129,9 @@ fn ttl(violations: &mut Violations, ttl: Option<prost_types::Duration>) -> Optio
     }
 }
 
-fn channel(violations: &mut Violations, text: &str) -> Option<Option<ChannelId>> {
-    if text.is_empty() {
-        return Some(None);
-    }
-    violations.check("channel_id", text.parse::<ChannelId>()).map(Some)
+/// An optional channel; a malformed one is noted, which refuses the request.
+fn channel(violations: &mut Violations, text: &str) -> Option<ChannelId> {
+    (!text.is_empty()).then(|| violations.check("channel_id", text.parse())).flatten()
 }
 
 pub fn hold_message(hold: &StockHold, now: DateTime<Utc>) -> proto::Hold {
