@@ -236,10 +236,11 @@ start_postgres() {
     initdb=$(find_binary initdb)
     say "postgres: initialising a cluster"
     printf '%s' "$POSTGRES_PASSWORD" | own_file "$DATA/pgpass"
+    # Codes are ASCII: the collation C compares their bytes, which is as right and takes a fraction of the time.
     # The directory is emptied first: an initdb that was interrupted leaves one that the next refuses.
     rm -rf "$dir" && own_dir "$dir"
     (cd "$dir" && "${RUN_AS[@]}" "$initdb" -D "$dir" -U postgres --pwfile "$DATA/pgpass" --auth scram-sha-256 \
-      --encoding UTF8 --locale C.UTF-8 --no-instructions >>"$LOCAL/log/postgres.log" 2>&1) || {
+      --encoding UTF8 --locale C.UTF-8 --lc-collate C --no-instructions >>"$LOCAL/log/postgres.log" 2>&1) || {
       tail -n 15 "$LOCAL/log/postgres.log" >&2
       die "initdb failed"
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oneshelf_kit::{consumer::Subscription, verify::Check};
+use oneshelf_kit::{consumer::Subscription, inbox, schema::Schema, verify::Check};
 use oneshelf_testkit::wait_for;
 use oneshelf_values::Clock;
 use sqlx::PgPool;
@@ -54,17 +54,10 @@ pub async fn received(pool: &PgPool, events: &[(String, Uuid)]) -> bool {
         .iter()
         .map(|(key, id)| (subscriptions.iter().filter(|one| one.routing_keys.contains(&key.as_str())).count(), *id))
         .unzip();
-    let received: i64 = sqlx::query_scalar(
-        "SELECT (SELECT COUNT(*) FROM catalog.inbox WHERE event_id = ANY($1))
-              + (SELECT COUNT(*) FROM inventory.inbox WHERE event_id = ANY($1))
-              + (SELECT COUNT(*) FROM partners.inbox WHERE event_id = ANY($1))
-              + (SELECT COUNT(*) FROM loyalty.inbox WHERE event_id = ANY($1))
-              + (SELECT COUNT(*) FROM channels.inbox WHERE event_id = ANY($1))",
-    )
-    .bind(&ids)
-    .fetch_one(pool)
-    .await
-    .expect("the inboxes can be read");
+    let mut received = 0;
+    for name in ["catalog", "inventory", "partners", "loyalty", "channels"] {
+        received += inbox::count_applied(pool, Schema::new(name), None, &ids).await.expect("the inboxes can be read");
+    }
     received == wanted.iter().sum::<usize>() as i64
 }
 
@@ -72,11 +65,11 @@ pub async fn received(pool: &PgPool, events: &[(String, Uuid)]) -> bool {
 pub async fn drained(pool: &PgPool, within: Duration) {
     wait_for("drained outboxes and ended processes", within, async || {
         let waiting: i64 = sqlx::query_scalar(
-            "SELECT (SELECT COUNT(*) FROM catalog.outbox_events WHERE published_at IS NULL)
-                  + (SELECT COUNT(*) FROM inventory.outbox_events WHERE published_at IS NULL)
-                  + (SELECT COUNT(*) FROM orders.outbox_events WHERE published_at IS NULL)
-                  + (SELECT COUNT(*) FROM partners.outbox_events WHERE published_at IS NULL)
-                  + (SELECT COUNT(*) FROM channels.outbox_events WHERE published_at IS NULL)
+            "SELECT (SELECT COUNT(*) FROM catalog.outbox_packs WHERE published_at IS NULL)
+                  + (SELECT COUNT(*) FROM inventory.outbox_packs WHERE published_at IS NULL)
+                  + (SELECT COUNT(*) FROM orders.outbox_packs WHERE published_at IS NULL)
+                  + (SELECT COUNT(*) FROM partners.outbox_packs WHERE published_at IS NULL)
+                  + (SELECT COUNT(*) FROM channels.outbox_packs WHERE published_at IS NULL)
                   + (SELECT COUNT(*) FROM orders.processes)",
         )
         .fetch_one(pool)

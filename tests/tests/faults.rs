@@ -116,11 +116,10 @@ async fn killed_between_commit_and_publish_nothing_is_lost_and_answers_stay() {
     scene.stack.ctl("rabbitmq", "stop").await;
     load.goes_on(20).await;
     let database = scene.stack.database().await;
-    let unpublished: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM inventory.outbox_events WHERE published_at IS NULL")
-            .fetch_one(&database)
-            .await
-            .unwrap();
+    let unpublished: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM inventory.outbox_packs WHERE published_at IS NULL")
+        .fetch_one(&database)
+        .await
+        .unwrap();
     assert!(unpublished > 0);
     scene.kill();
     scene.stack.ctl("rabbitmq", "start").await;

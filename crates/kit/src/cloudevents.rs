@@ -1,11 +1,11 @@
-//! The CloudEvents 1.0 protobuf format, as far as it is used here: what one AMQP message carries.
+//! The CloudEvents 1.0 protobuf format, as far as it is used here: what an outbox row and an AMQP message carry.
 //!
 //! The messages are those of `proto/io/cloudevents/v1/cloudevents.proto`, written by hand because this crate does not
 //! depend on the contracts: any CloudEvents library reads what the relay publishes. Per event:
 //!
 //! | attribute | from |
 //! |---|---|
-//! | `id`, `type`, `subject` | the outbox row's event id, message name, aggregate id |
+//! | `id`, `type`, `subject` | the event's id, its message's name, its aggregate's id |
 //! | `source` | `/oneshelf/<service>` |
 //! | `aggregateversion` | decimal text: a CloudEvents integer has 32 bits |
 //! | `effectiveat`, `time` | when it became true, when it was recorded |
@@ -25,10 +25,12 @@ pub const CONTENT_TYPE: &str = "application/cloudevents-batch+protobuf";
 const DATA_CONTENT_TYPE: &str = "application/protobuf";
 const SPEC_VERSION: &str = "1.0";
 
+/// `CloudEventBatch`, with its events still encoded: an embedded message and bytes look the same on the wire. So a
+/// batch is taken apart and put together without reading what is inside, and two batches one after the other are one.
 #[derive(Clone, PartialEq, prost::Message)]
-pub struct CloudEventBatch {
-    #[prost(message, repeated, tag = "1")]
-    pub events: Vec<CloudEvent>,
+struct EncodedBatch {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    events: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -152,14 +154,20 @@ impl TryFrom<CloudEvent> for Event {
     }
 }
 
-/// Reads a message's body; `None` when it is no batch of CloudEvents.
-pub(crate) fn decode_batch(body: &[u8]) -> Option<Vec<CloudEvent>> {
-    let batch = CloudEventBatch::decode(Bytes::copy_from_slice(body)).ok()?;
+/// Takes a message's body apart into encoded events; `None` when it is no batch.
+pub(crate) fn split_batch(body: Bytes) -> Option<Vec<Bytes>> {
+    let batch = EncodedBatch::decode(body).ok()?;
     (!batch.events.is_empty()).then_some(batch.events)
 }
 
-pub(crate) fn encode_batch(events: Vec<CloudEvent>) -> Vec<u8> {
-    CloudEventBatch { events }.encode_to_vec()
+/// Puts encoded events together.
+pub(crate) fn join_batch(events: Vec<Bytes>) -> Vec<u8> {
+    EncodedBatch { events }.encode_to_vec()
+}
+
+/// Reads one encoded event.
+pub(crate) fn decode_event(encoded: Bytes) -> Result<Event, Malformed> {
+    CloudEvent::decode(encoded).map_err(|_| Malformed("the envelope"))?.try_into()
 }
 
 fn timestamp(at: DateTime<Utc>) -> Timestamp {
@@ -188,10 +196,12 @@ mod tests {
 
     #[test]
     fn an_event_survives_the_envelope_unchanged() {
-        let body = encode_batch(vec![envelope(), envelope()]);
+        let encoded = || Bytes::from(envelope().encode_to_vec());
+        let mut body = join_batch(vec![encoded(), encoded()]);
+        body.extend(join_batch(vec![encoded()]));
         let read: Vec<Event> =
-            decode_batch(&body).unwrap().into_iter().map(|envelope| envelope.try_into().unwrap()).collect();
-        assert_eq!(read, [event(), event()]);
+            split_batch(body.into()).unwrap().into_iter().map(|encoded| decode_event(encoded).unwrap()).collect();
+        assert_eq!(read, [event(), event(), event()], "two batches in a row are one");
     }
 
     #[test]
@@ -207,7 +217,8 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_batch_are_not_read() {
-        assert!(decode_batch(b"not protobuf at all").is_none());
-        assert!(decode_batch(b"").is_none());
+        assert!(split_batch(Bytes::from_static(b"not protobuf at all")).is_none());
+        assert!(split_batch(Bytes::new()).is_none());
+        assert_eq!(decode_event(Bytes::from_static(b"not protobuf at all")), Err(Malformed("the envelope")));
     }
 }

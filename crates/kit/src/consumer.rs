@@ -1,9 +1,13 @@
 //! Events in: one transaction holds the inbox rows and the effect; the broker is told after its commit.
 //!
 //! ```text
-//! deliveries waiting (≤ 32 messages) ─► inbox rows, new events only ─► handler ─► commit ─► one ack for all
+//! deliveries waiting (≤ 64 messages) ─► inbox rows, new events only ─► handler ─► commit ─► one ack for all
 //!                                            └── on error: halves, each alone, until the bad event stands alone
 //! ```
+//!
+//! A quiet queue is handled at once. Behind a group of [`BUSY_EVENTS`] or more the next one gathers for up to
+//! [`GATHER`]: a stream of small groups would spend more on transactions than on its events, on the cores that the
+//! writers need as well.
 //!
 //! What becomes of an event whose handling failed:
 //!
@@ -21,7 +25,7 @@ use std::{collections::HashMap, convert::Infallible, error::Error as StdError, o
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use chrono::{DateTime, Utc};
-use futures::{FutureExt, StreamExt, future::BoxFuture};
+use futures::{StreamExt, future::BoxFuture};
 use lapin::{
     BasicProperties, Channel,
     message::Delivery,
@@ -37,7 +41,7 @@ use opentelemetry::{
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use prost::{Message, bytes::Bytes};
 use sqlx::{Connection, PgConnection, PgPool};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -45,7 +49,7 @@ use uuid::Uuid;
 
 use crate::{
     broker::{Broker, BrokerError, Outgoing, Publisher, failed},
-    cloudevents::{CONTENT_TYPE, CloudEvent, decode_batch, encode_batch},
+    cloudevents::{CONTENT_TYPE, decode_event, join_batch, split_batch},
     inbox,
     lifecycle::Chain,
     pg,
@@ -54,8 +58,11 @@ use crate::{
     telemetry,
 };
 
-const GROUP_MESSAGES: usize = 32;
-const GROUP_EVENTS: usize = 2_048;
+const GROUP_MESSAGES: usize = 64;
+const GROUP_EVENTS: usize = 4_096;
+/// A group of so many events says that more are coming.
+const BUSY_EVENTS: usize = 64;
+const GATHER: Duration = Duration::from_millis(200);
 /// A span follows this many events' traces; a group may hold thousands.
 const LINKS: usize = 32;
 const REASON_CHARS: usize = 500;
@@ -218,7 +225,8 @@ struct Consumer<F> {
 /// One event of a group, with what its message said about it.
 struct Incoming {
     event: Event,
-    envelope: CloudEvent,
+    /// As it came, for a copy in another queue.
+    encoded: Bytes,
     attempts: i64,
 }
 
@@ -249,6 +257,7 @@ where
             .await
             .map_err(failed("consume"))?;
         info!(queue = self.subscription.queue, "consuming");
+        let mut gather = Duration::ZERO;
         loop {
             let first = tokio::select! {
                 () = self.stop.cancelled() => return Ok(()),
@@ -256,13 +265,15 @@ where
             };
             let mut group = Group::default();
             self.admit(&mut group, first);
+            let until = Instant::now() + gather;
             while group.messages < GROUP_MESSAGES && group.events.len() < GROUP_EVENTS {
-                match deliveries.next().now_or_never() {
-                    Some(Some(Ok(delivery))) => self.admit(&mut group, delivery),
-                    // The end of the stream or its error comes again with the next receive.
+                match timeout_at(until, deliveries.next()).await {
+                    Ok(Some(Ok(delivery))) => self.admit(&mut group, delivery),
+                    // Time is up; or the end of the stream or its error, which comes again with the next receive.
                     _ => break,
                 }
             }
+            gather = if group.events.len() >= BUSY_EVENTS { GATHER } else { Duration::ZERO };
             self.handle(&channel, group).await?;
             *groups += 1;
         }
@@ -273,14 +284,15 @@ where
         group.last_tag = delivery.delivery_tag;
         let attempts = attempts(&delivery);
         let parked = |body, reason: String| Aside { body, queue: self.subscription.parked(), attempts, reason };
-        let Some(envelopes) = decode_batch(&delivery.data) else {
-            group.aside.push(parked(delivery.data, "the body is not a batch of CloudEvents".to_owned()));
+        let body = Bytes::from(delivery.data);
+        let Some(batch) = split_batch(body.clone()) else {
+            group.aside.push(parked(body.into(), "the body is not a batch of CloudEvents".to_owned()));
             return;
         };
-        for envelope in envelopes {
-            match Event::try_from(envelope.clone()) {
-                Ok(event) => group.events.push(Incoming { event, envelope, attempts }),
-                Err(malformed) => group.aside.push(parked(encode_batch(vec![envelope]), malformed.to_string())),
+        for encoded in batch {
+            match decode_event(encoded.clone()) {
+                Ok(event) => group.events.push(Incoming { event, encoded, attempts }),
+                Err(malformed) => group.aside.push(parked(join_batch(vec![encoded]), malformed.to_string())),
             }
         }
     }
@@ -387,7 +399,7 @@ where
             }
             _ => self.subscription.parked(),
         };
-        Aside { body: encode_batch(vec![incoming.envelope.clone()]), queue, attempts, reason }
+        Aside { body: join_batch(vec![incoming.encoded.clone()]), queue, attempts, reason }
     }
 
     async fn publish(&self, aside: Vec<Aside>) -> Result<(), SessionError> {

@@ -1,7 +1,7 @@
 //! Publishes a schema's outbox rows to the broker, in order, as packs.
 //!
 //! ```text
-//! claim ≤ 2,000 unpublished rows ► pack by routing key ► publish all ► await all confirms ► mark with one UPDATE
+//! claim unpublished rows (≤ 1,000, ≤ 8 MiB) ► join by routing key ► publish all ► await all confirms ► mark with one UPDATE
 //! ```
 //!
 //! - **Nothing is marked unless the broker confirmed it and did not return it.** Whatever fails in between is published
@@ -36,19 +36,16 @@ use sqlx::{Connection, PgConnection, PgPool};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use crate::{
     broker::{Broker, BrokerError, EVENTS_EXCHANGE, Outgoing, Publisher},
-    cloudevents::{CONTENT_TYPE, CloudEvent, encode_batch},
-    consumer::Event,
+    cloudevents::CONTENT_TYPE,
     lifecycle::Chain,
-    outbox::{self, Row},
+    outbox::{self, PACK_BYTES, PACK_EVENTS, Row},
     schema::Schema,
 };
 
-const CLAIM_ROWS: i64 = 2_000;
-const PACK_EVENTS: usize = 256;
-const PACK_BYTES: usize = outbox::MAX_PAYLOAD_BYTES;
 const POLL: Duration = Duration::from_millis(250);
 const FIRST_LOOK_AFTER_WAKE: Duration = Duration::from_millis(5);
 const STANDBY_POLL: Duration = Duration::from_secs(1);
@@ -135,13 +132,12 @@ impl Relay {
                 self.record_backlog(&mut db).await?;
                 backlog_due = Instant::now() + BACKLOG_EVERY;
             }
-            let rows = outbox::list_unpublished(&mut db, self.schema, CLAIM_ROWS).await?;
-            let claimed = rows.len();
-            if claimed > 0 {
+            let (rows, more) = outbox::list_unpublished(&mut db, self.schema).await?;
+            if !rows.is_empty() {
                 self.publish(&mut db, &publisher, rows).await?;
                 look_after = FIRST_LOOK_AFTER_WAKE;
             }
-            if claimed < CLAIM_ROWS as usize {
+            if !more {
                 look_after = self.wait(look_after, stop).await;
             }
         }
@@ -180,27 +176,23 @@ impl Relay {
 
     async fn publish(&self, db: &mut PgConnection, publisher: &Publisher, rows: Vec<Row>) -> Result<(), RelayError> {
         let started = Instant::now();
-        let (packs, messages): (Vec<Pack>, Vec<Outgoing>) = pack(rows)
-            .into_iter()
-            .map(|mut pack| {
-                let message = self.message(&mut pack);
-                (pack, message)
-            })
-            .unzip();
+        let mut packs = pack(rows);
+        let messages: Vec<Outgoing> = packs.iter_mut().map(|pack| self.message(pack)).collect();
         let taken = publisher.publish_all(&messages).await?;
         let mut positions = Vec::new();
-        let mut refused = 0;
+        let (mut published, mut refused) = (0, 0);
         for (pack, taken) in packs.iter().zip(taken) {
             if taken {
                 positions.extend(&pack.positions);
-                self.meters.pack_events.record(pack.positions.len() as f64);
+                published += pack.events as u64;
+                self.meters.pack_events.record(pack.events as f64);
             } else {
                 refused += 1;
                 self.meters.refused.increment(1);
             }
         }
         outbox::mark_published(db, self.schema, &positions, self.clock.now()).await?;
-        self.meters.published.increment(positions.len() as u64);
+        self.meters.published.increment(published);
         self.meters.wave_seconds.record(started.elapsed());
         if refused > 0 {
             return Err(RelayError::NotTaken(refused));
@@ -210,19 +202,16 @@ impl Relay {
     }
 
     fn message(&self, pack: &mut Pack) -> Outgoing {
-        let source = format!("/oneshelf/{}", self.schema.name());
-        let events = std::mem::take(&mut pack.events)
-            .into_iter()
-            .map(|(event, recorded_at)| CloudEvent::of(source.clone(), event, recorded_at))
-            .collect();
         let mut headers = FieldTable::default();
+        let source = format!("/oneshelf/{}", self.schema.name());
         headers.insert("ce-source".into(), AMQPValue::LongString(source.into()));
-        headers.insert("ce-count".into(), AMQPValue::LongInt(pack.positions.len() as i32));
+        headers.insert("ce-count".into(), AMQPValue::LongInt(pack.events as i32));
         Outgoing {
-            id: pack.first_event,
+            // Only tells the messages of this publish apart; the events keep their own ids inside.
+            id: Uuid::from_u128(pack.positions[0].unsigned_abs().into()),
             exchange: self.broker.name(EVENTS_EXCHANGE).into(),
             routing_key: pack.routing_key.as_str().into(),
-            body: encode_batch(events),
+            body: std::mem::take(&mut pack.body),
             properties: BasicProperties::default()
                 .with_content_type(CONTENT_TYPE.into())
                 .with_timestamp(self.clock.now().timestamp().max(0).cast_unsigned())
@@ -246,49 +235,35 @@ pub(crate) fn seconds_between(earlier: DateTime<Utc>, later: DateTime<Utc>) -> f
 /// Rows of one routing key that travel as one message.
 struct Pack {
     routing_key: String,
-    first_event: uuid::Uuid,
     positions: Vec<i64>,
-    events: Vec<(Event, DateTime<Utc>)>,
-    bytes: usize,
+    events: usize,
+    body: Vec<u8>,
 }
 
-/// Packs rows, in order, by routing key.
+/// Joins rows, in order, by routing key. Their batches, one after the other, are one batch.
 fn pack(rows: Vec<Row>) -> Vec<Pack> {
     let mut packs: Vec<Pack> = Vec::new();
     let mut open: HashMap<String, usize> = HashMap::new();
     for row in rows {
-        // Envelope and attributes of one event.
-        let bytes = row.payload.len() + row.aggregate_id.len() + 320;
-        let fits = |pack: &Pack| pack.positions.len() < PACK_EVENTS && pack.bytes + bytes <= PACK_BYTES;
-        let index = match open.get(&row.routing_key) {
-            Some(&index) if fits(&packs[index]) => index,
+        let events = row.events as usize;
+        let fits = |pack: &Pack| pack.events + events <= PACK_EVENTS && pack.body.len() + row.batch.len() <= PACK_BYTES;
+        match open.get(&row.routing_key) {
+            Some(&index) if fits(&packs[index]) => {
+                let pack = &mut packs[index];
+                pack.positions.push(row.position);
+                pack.events += events;
+                pack.body.extend(row.batch);
+            }
             _ => {
                 open.insert(row.routing_key.clone(), packs.len());
                 packs.push(Pack {
                     routing_key: row.routing_key,
-                    first_event: row.event_id,
-                    positions: Vec::new(),
-                    events: Vec::new(),
-                    bytes: 0,
+                    positions: vec![row.position],
+                    events,
+                    body: row.batch,
                 });
-                packs.len() - 1
             }
-        };
-        let pack = &mut packs[index];
-        pack.bytes += bytes;
-        pack.positions.push(row.position);
-        pack.events.push((
-            Event {
-                id: row.event_id,
-                event_type: row.event_type,
-                aggregate_id: row.aggregate_id,
-                aggregate_version: row.aggregate_version,
-                effective_at: row.effective_at,
-                payload: row.payload.into(),
-                traceparent: row.trace_context,
-            },
-            row.created_at,
-        ));
+        }
     }
     packs
 }

@@ -62,8 +62,8 @@ impl Drop for Database {
 /// Creates `schema` with the kit's tables in it, as a service's first migration does.
 pub async fn create_kit_tables(pool: &PgPool, schema: &str) {
     let tables = [
-        include_str!("../../kit/sql/outbox_events.sql"),
-        include_str!("../../kit/sql/inbox.sql"),
+        include_str!("../../kit/sql/outbox_packs.sql"),
+        include_str!("../../kit/sql/inbox_packs.sql"),
         include_str!("../../kit/sql/idempotency_keys.sql"),
     ];
     let ddl = format!("CREATE SCHEMA {schema};{}", tables.concat().replace("{schema}", schema));

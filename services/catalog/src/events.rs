@@ -1,9 +1,9 @@
 //! What the catalog tells the outside.
 
-use oneshelf_kit::outbox::OutboxEvent;
+use oneshelf_kit::outbox::{EventIds, OutboxEvent};
 use oneshelf_pricing::PriceEntry;
 use oneshelf_proto::catalog::v1 as proto;
-use oneshelf_values::{ChannelId, Clock, new_id};
+use oneshelf_values::{ChannelId, Clock};
 use prost::Message as _;
 
 use crate::{
@@ -27,6 +27,7 @@ pub fn prices_published(
     prices: &[PriceEntry],
     before: i64,
 ) -> Vec<OutboxEvent> {
+    let mut ids = EventIds::new(clock);
     (before + 1..)
         .zip(prices.chunks(PRICES_PER_EVENT))
         .map(|(aggregate_version, chunk)| {
@@ -38,7 +39,7 @@ pub fn prices_published(
                 entries: chunk.iter().map(|price| price_entry(price, book.book_version)).collect(),
             };
             OutboxEvent {
-                event_id: new_id(clock),
+                event_id: ids.give(),
                 routing_key: PRICES_PUBLISHED.0,
                 event_type: PRICES_PUBLISHED.1,
                 aggregate_id: list.price_list_id.to_string(),

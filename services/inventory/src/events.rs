@@ -1,9 +1,9 @@
 //! What the outside hears: the only translator from domain events to public ones.
 
 use chrono::{DateTime, Utc};
-use oneshelf_kit::outbox::OutboxEvent;
+use oneshelf_kit::outbox::{EventIds, OutboxEvent};
 use oneshelf_proto::inventory::v1 as proto;
-use oneshelf_values::{ChannelId, Clock, new_id};
+use oneshelf_values::{ChannelId, Clock};
 use prost::Message;
 
 use crate::{domain::event::Event, time::timestamp};
@@ -19,11 +19,12 @@ pub const PUBLISHED: &[(&str, &str)] = &[
 
 /// Outbox rows for a group's events.
 pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<OutboxEvent> {
+    let mut ids = EventIds::new(clock);
     events
         .iter()
         .map(|event| match event {
             Event::LevelChanged { key, level } => OutboxEvent {
-                event_id: new_id(clock),
+                event_id: ids.give(),
                 routing_key: STOCK_LEVEL_CHANGED,
                 event_type: PUBLISHED[0].1,
                 aggregate_id: format!("{}@{}", key.sku, key.location),
@@ -43,7 +44,7 @@ pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<Outbo
                 effective_at: now,
             },
             Event::HoldExpired { hold_id, channel, reference, expired_at } => OutboxEvent {
-                event_id: new_id(clock),
+                event_id: ids.give(),
                 routing_key: HOLD_EXPIRED,
                 event_type: PUBLISHED[1].1,
                 aggregate_id: hold_id.to_string(),

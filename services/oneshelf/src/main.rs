@@ -15,6 +15,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Bad configuration and bad usage, as sysexits.h has it.
 const EX_USAGE: u8 = 64;
 

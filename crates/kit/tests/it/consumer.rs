@@ -99,7 +99,7 @@ async fn an_event_delivered_again_is_applied_once() {
     shop.append(&names("thing", 50)).await;
     applied(&shop, 50).await;
     // The relay died after the confirm, before the mark.
-    sqlx::query("UPDATE shop.outbox_events SET published_at = NULL").execute(shop.pool()).await.unwrap();
+    sqlx::query("UPDATE shop.outbox_packs SET published_at = NULL").execute(shop.pool()).await.unwrap();
     shop.append(&names("next", 1)).await;
     applied(&shop, 51).await;
     assert_eq!(shop.effects(QUEUE).await.len(), 51);

@@ -7,6 +7,7 @@ mod batch;
 mod consumer;
 mod grpc;
 mod idempotency;
+mod inbox;
 mod pg;
 mod redis;
 mod relay;

@@ -15,14 +15,16 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 async fn old_rows_go_and_young_or_unpublished_ones_stay() {
     let shop = Shop::open().await;
     for published in [true, false] {
-        shop.append(&names("thing", 3)).await;
+        for thing in names("thing", 3) {
+            shop.append(&[thing]).await;
+        }
         let mut tx = shop.pool().begin().await.unwrap();
         inbox::admit(&mut tx, shop.schema, "shop.q", [new_id(&shop.clock)], shop.now()).await.unwrap();
         let key = Key::of("Rpc", new_id(&shop.clock), &());
         idempotency::store_all(&mut tx, shop.schema, &[(&key, Vec::new())], shop.now()).await.unwrap();
         tx.commit().await.unwrap();
         if published {
-            sqlx::query("UPDATE shop.outbox_events SET published_at = $1 WHERE aggregate_id <> 'thing-00000'")
+            sqlx::query("UPDATE shop.outbox_packs SET published_at = $1 WHERE position <> 1")
                 .bind(shop.now())
                 .execute(shop.pool())
                 .await
@@ -32,7 +34,7 @@ async fn old_rows_go_and_young_or_unpublished_ones_stay() {
     }
     let retention = Retention { outbox: HOUR, inbox: HOUR, idempotency: HOUR, every: HOUR };
     retention::prune(shop.pool(), shop.schema, &shop.clock, &retention, &shop.stop).await.unwrap();
-    assert_eq!(shop.count("SELECT COUNT(*) FROM shop.outbox_events").await, 4, "1 never published, 3 young");
-    assert_eq!(shop.count("SELECT COUNT(*) FROM shop.inbox").await, 1);
+    assert_eq!(shop.count("SELECT COUNT(*) FROM shop.outbox_packs").await, 4, "1 never published, 3 young");
+    assert_eq!(shop.count("SELECT COUNT(*) FROM shop.inbox_packs").await, 1);
     assert_eq!(shop.count("SELECT COUNT(*) FROM shop.idempotency_keys").await, 1);
 }

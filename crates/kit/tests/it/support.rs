@@ -5,7 +5,7 @@ use futures::FutureExt;
 use lapin::{Connection, ConnectionProperties, options::QueueDeclareOptions, types::FieldTable};
 use oneshelf_kit::{
     consumer::{self, Event, HandlerError, Subscription},
-    outbox::{self, OutboxEvent},
+    outbox::{self, EventIds, OutboxEvent},
     relay,
     schema::Schema,
 };
@@ -94,7 +94,11 @@ impl Shop {
 
     /// Commits one transaction with these events.
     pub(crate) async fn append(&self, aggregates: &[String]) {
-        let events: Vec<OutboxEvent> = aggregates.iter().map(|aggregate| event(&self.clock, KEY, aggregate)).collect();
+        let mut ids = EventIds::new(&self.clock);
+        let events: Vec<OutboxEvent> = aggregates
+            .iter()
+            .map(|aggregate| OutboxEvent { event_id: ids.give(), ..event(&self.clock, KEY, aggregate) })
+            .collect();
         let mut tx = self.pool().begin().await.unwrap();
         outbox::append(&mut tx, self.schema, &events, self.now()).await.unwrap();
         tx.commit().await.unwrap();
@@ -105,7 +109,7 @@ impl Shop {
     }
 
     pub(crate) async fn unpublished(&self) -> i64 {
-        self.count("SELECT COUNT(*) FROM shop.outbox_events WHERE published_at IS NULL").await
+        self.count("SELECT COUNT(*) FROM shop.outbox_packs WHERE published_at IS NULL").await
     }
 
     /// What consumer `queue` applied, in the order of application.

@@ -1,8 +1,11 @@
+use oneshelf_kit::{
+    outbox::{self, Recorded},
+    schema::Schema,
+};
 use oneshelf_proto::{
     catalog::v1::{ListPriceListsRequest, ListPricesRequest, PriceEntry, PricesPublished, PublishPriceListRequest},
     r#type::v1::UnitPrice,
 };
-use prost::Message as _;
 use prost_types::Timestamp;
 use tonic::Code;
 
@@ -70,19 +73,14 @@ async fn publish_price_list_tells_the_outside_in_chunks_of_gap_free_versions() {
     shop.publish("WEB-GBP", &prices).await;
     shop.publish("WEB-GBP", &prices[..1]).await;
 
-    let rows: Vec<(String, String, i64, Vec<u8>)> = sqlx::query_as(
-        "SELECT routing_key, aggregate_id, aggregate_version, payload FROM catalog.outbox_events ORDER BY position",
-    )
-    .fetch_all(shop.db.pool())
-    .await
-    .unwrap();
-    let told: Vec<(i64, i64, usize)> = rows
-        .iter()
-        .map(|(routing_key, aggregate_id, version, payload)| {
-            assert_eq!((routing_key.as_str(), aggregate_id.as_str()), ("catalog.prices.published.v1", "WEB-GBP"));
-            let event = PricesPublished::decode(&payload[..]).unwrap();
-            assert_eq!(event.channel_id, "WEB");
-            (*version, event.book_version, event.entries.len())
+    let recorded = outbox::read_all(shop.db.pool(), Schema::new("catalog")).await.unwrap();
+    let told: Vec<(i64, i64, usize)> = recorded
+        .into_iter()
+        .map(|Recorded { routing_key, event, .. }| {
+            assert_eq!((&*routing_key, &*event.aggregate_id), ("catalog.prices.published.v1", "WEB-GBP"));
+            let told: PricesPublished = event.decode().unwrap();
+            assert_eq!(told.channel_id, "WEB");
+            (event.aggregate_version, told.book_version, told.entries.len())
         })
         .collect();
     assert_eq!(told, [(1, 1, 500), (2, 1, 500), (3, 1, 201), (4, 2, 1)]);

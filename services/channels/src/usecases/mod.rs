@@ -84,9 +84,14 @@ async fn recompute(
     if touched.is_empty() {
         return Ok(Vec::new());
     }
+    lock(conn, touched).await?;
+    listings::recompute_listings(conn, Scope::Touched(touched), now).await
+}
+
+/// Locks the channels of touched listings, in order.
+async fn lock(conn: &mut PgConnection, touched: &[Touched]) -> Result<(), sqlx::Error> {
     let mut channel_ids: Vec<&str> = touched.iter().map(|touched| touched.channel_id.as_str()).collect();
     channel_ids.sort_unstable();
     channel_ids.dedup();
-    channels::lock_channels(conn, &channel_ids).await?;
-    listings::recompute_listings(conn, Scope::Touched(touched), now).await
+    channels::lock_channels(conn, &channel_ids).await
 }

@@ -1,7 +1,7 @@
 //! The registry: what is made, changed and read, and who may.
 
+use oneshelf_kit::outbox::Recorded;
 use oneshelf_proto::channels::v1 as pb;
-use prost::Message as _;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -30,14 +30,11 @@ async fn create_channel_registers_it_once_and_tells_others() {
     let status = client.create_channel(taken).await.unwrap_err();
     assert_eq!(refusal(&status), refused(Code::AlreadyExists, "CHANNEL_EXISTS"));
 
-    let events: Vec<(String, String, i64, Vec<u8>)> =
-        sqlx::query_as("SELECT routing_key, aggregate_id, aggregate_version, payload FROM channels.outbox_events")
-            .fetch_all(&shop.pool)
-            .await
-            .unwrap();
-    let [(routing_key, aggregate_id, 1, payload)] = &events[..] else { panic!("one event, not {events:?}") };
-    assert_eq!((routing_key.as_str(), aggregate_id.as_str()), ("channels.channel.changed.v1", "WEB-1"));
-    assert_eq!(pb::ChannelChanged::decode(&payload[..]).unwrap().channel, Some(channel));
+    let told = shop.told().await;
+    let [Recorded { routing_key, event, .. }] = &told[..] else { panic!("one event, not {told:?}") };
+    assert_eq!((&**routing_key, &*event.aggregate_id), ("channels.channel.changed.v1", "WEB-1"));
+    assert_eq!(event.aggregate_version, 1);
+    assert_eq!(event.decode::<pb::ChannelChanged>().unwrap().channel, Some(channel));
     shop.stop().await;
 }
 
@@ -81,9 +78,7 @@ async fn update_channel_changes_title_and_locations_of_the_version_that_was_seen
     let status = client.update_channel(unknown).await.unwrap_err();
     assert_eq!(refusal(&status), refused(Code::NotFound, "CHANNEL_NOT_FOUND"));
 
-    let events: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM channels.outbox_events").fetch_one(&shop.pool).await.unwrap();
-    assert_eq!(events, 2);
+    assert_eq!(shop.told().await.len(), 2);
     shop.stop().await;
 }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use oneshelf_kit::{outbox, schema::Schema};
 use oneshelf_proto::inventory::v1 as pb;
 use oneshelf_testkit::wait_for;
 use tonic::{Code, Status};
@@ -266,11 +267,7 @@ async fn an_expiry_is_recorded_and_announced_once() {
         (open == 0).then_some(())
     })
     .await;
-    let announced: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM inventory.outbox_events WHERE aggregate_id = $1")
-        .bind(&hold.hold_id)
-        .fetch_one(&pool)
-        .await
-        .unwrap();
-    assert_eq!(announced, 1);
+    let told = outbox::read_all(&pool, Schema::new("inventory")).await.unwrap();
+    assert_eq!(told.iter().filter(|told| told.event.aggregate_id == hold.hold_id).count(), 1);
     shelf.verify().await;
 }

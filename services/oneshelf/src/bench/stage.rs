@@ -91,7 +91,7 @@ impl Stage {
     pub async fn settle(&self) -> anyhow::Result<Duration> {
         let begin = Instant::now();
         let waiting = ["catalog", "inventory", "orders", "partners", "loyalty", "channels"]
-            .map(|schema| format!("EXISTS (SELECT FROM {schema}.outbox_events WHERE published_at IS NULL)"))
+            .map(|schema| format!("EXISTS (SELECT FROM {schema}.outbox_packs WHERE published_at IS NULL)"))
             .join(" OR ");
         loop {
             let statement = AssertSqlSafe(format!("SELECT {waiting}"));
@@ -145,7 +145,7 @@ async fn drop_database(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
 
 async fn recreate(conn: &mut PgConnection) -> anyhow::Result<()> {
     drop_database(conn).await.context("dropping what an earlier run left")?;
-    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {DATABASE}")))
+    sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {DATABASE} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C'")))
         .execute(conn)
         .await
         .context("DATABASE_URL must name a role that may create databases")?;

@@ -7,7 +7,8 @@ use oneshelf_channels::config::Config;
 use oneshelf_kit::{
     auth::{NewKey, Scope},
     grpc::client::ClientChannel,
-    outbox::{self, OutboxEvent},
+    inbox,
+    outbox::{self, OutboxEvent, Recorded},
     relay,
     schema::Schema,
 };
@@ -83,7 +84,7 @@ impl Shop {
             self.publish(self.catalog, &[prices]).await;
             let deadline = Instant::now() + Duration::from_secs(1);
             while Instant::now() < deadline {
-                let consumers: i64 = sqlx::query_scalar("SELECT COUNT(DISTINCT consumer) FROM channels.inbox")
+                let consumers: i64 = sqlx::query_scalar("SELECT COUNT(DISTINCT consumer) FROM channels.inbox_packs")
                     .fetch_one(&self.pool)
                     .await
                     .expect("the inbox is read");
@@ -247,11 +248,16 @@ impl Shop {
 
     /// How many events all consumers together have applied.
     pub async fn applied(&self) -> i64 {
-        sqlx::query_scalar("SELECT COUNT(*) FROM channels.inbox WHERE event_id <> ALL ($1)")
-            .bind(&self.probes)
-            .fetch_one(&self.pool)
+        let all = sqlx::query_scalar("SELECT COALESCE(SUM(BIT_COUNT(applied)), 0)::BIGINT FROM channels.inbox_packs");
+        let all: i64 = all.fetch_one(&self.pool).await.expect("the inbox is read");
+        all - inbox::count_applied(&self.pool, Schema::new("channels"), None, &self.probes)
             .await
             .expect("the inbox is read")
+    }
+
+    /// What the service has told the outside, in order.
+    pub async fn told(&self) -> Vec<Recorded> {
+        outbox::read_all(&self.pool, Schema::new("channels")).await.expect("the outbox is read")
     }
 
     pub async fn wait_for_applied(&self, events: i64) {
@@ -281,7 +287,7 @@ impl Shop {
             UNION ALL
             SELECT COALESCE(SUM(version), 0)::BIGINT FROM channels.channels
             UNION ALL
-            SELECT COUNT(*) FROM channels.outbox_events
+            SELECT COUNT(*) FROM channels.outbox_packs
             UNION ALL
             SELECT COUNT(*) FROM channels.idempotency_keys
             UNION ALL

@@ -133,7 +133,7 @@ impl Shelf {
         sqlx::query_scalar(
             "SELECT (SELECT COUNT(*) FROM inventory.locations) + (SELECT COUNT(*) FROM inventory.stock_levels)
                   + (SELECT COUNT(*) FROM inventory.ledger_entries) + (SELECT COUNT(*) FROM inventory.holds)
-                  + (SELECT COUNT(*) FROM inventory.hold_lines) + (SELECT COUNT(*) FROM inventory.outbox_events)
+                  + (SELECT COUNT(*) FROM inventory.hold_lines) + (SELECT COUNT(*) FROM inventory.outbox_packs)
                   + (SELECT COUNT(*) FROM inventory.idempotency_keys)",
         )
         .fetch_one(self.db.pool())

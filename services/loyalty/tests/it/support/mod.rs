@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use lapin::{Connection, ConnectionProperties, options::QueueDeclareOptions, types::FieldTable};
 use oneshelf_kit::{
     grpc::client::ClientChannel,
+    inbox,
     outbox::{self, OutboxEvent},
     relay,
     schema::Schema,
@@ -94,13 +95,10 @@ impl Fixture {
         let marker_id = marker.event_id;
         events.push(marker);
         self.send(events).await;
+        let own = Schema::new("loyalty");
         wait_for("the inbox", WITHIN, async || {
-            sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM loyalty.inbox WHERE event_id = $1)")
-                .bind(marker_id)
-                .fetch_one(self.db.pool())
-                .await
-                .unwrap()
-                .then_some(())
+            let applied = inbox::count_applied(self.db.pool(), own, None, &[marker_id]).await.unwrap();
+            (applied > 0).then_some(())
         })
         .await;
     }

@@ -6,6 +6,8 @@ use oneshelf_kit::{
     auth::{NewKey, Scope},
     config::ClientConfig,
     grpc::client::ClientChannel,
+    outbox,
+    schema::Schema,
 };
 use oneshelf_orders::{config::Config, server, server::Remotes, verify};
 use oneshelf_partners::config::CreditConfig;
@@ -278,7 +280,7 @@ impl Desk {
         sqlx::query_scalar(
             "SELECT (SELECT COUNT(*) FROM orders.orders) + (SELECT COUNT(*) FROM orders.order_lines)
                   + (SELECT COUNT(*) FROM orders.returns) + (SELECT COUNT(*) FROM orders.return_lines)
-                  + (SELECT COUNT(*) FROM orders.processes) + (SELECT COUNT(*) FROM orders.outbox_events)
+                  + (SELECT COUNT(*) FROM orders.processes) + (SELECT COUNT(*) FROM orders.outbox_packs)
                   + (SELECT COUNT(*) FROM orders.idempotency_keys)",
         )
         .fetch_one(self.db.pool())
@@ -288,15 +290,12 @@ impl Desk {
 
     /// The events of an aggregate, oldest first.
     pub async fn events<M: prost::Message + Default>(&self, aggregate_id: &str, routing_key: &str) -> Vec<M> {
-        let payloads: Vec<Vec<u8>> = sqlx::query_scalar(
-            "SELECT payload FROM orders.outbox_events WHERE aggregate_id = $1 AND routing_key = $2 ORDER BY position",
-        )
-        .bind(aggregate_id)
-        .bind(routing_key)
-        .fetch_all(self.db.pool())
-        .await
-        .unwrap();
-        payloads.iter().map(|payload| M::decode(&payload[..]).unwrap()).collect()
+        let recorded = outbox::read_all(self.db.pool(), Schema::new("orders")).await.unwrap();
+        recorded
+            .iter()
+            .filter(|told| told.routing_key == routing_key && told.event.aggregate_id == aggregate_id)
+            .map(|told| told.event.decode().unwrap())
+            .collect()
     }
 
     /// Every invariant of the service holds, and nothing is left undone.

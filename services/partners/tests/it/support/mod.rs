@@ -6,6 +6,7 @@ use lapin::{Connection, ConnectionProperties, options::QueueDeclareOptions, type
 use oneshelf_kit::{
     auth::{NewKey, Scope},
     grpc::client::ClientChannel,
+    inbox,
     outbox::{self, OutboxEvent},
     relay,
     schema::Schema,
@@ -122,15 +123,15 @@ impl Fixture {
 
     /// Versions and records of `partners.partner.changed.v1` in the outbox, in order.
     pub async fn changes(&self) -> Vec<(i64, pb::Partner)> {
-        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT aggregate_version, payload FROM partners.outbox_events \
-             WHERE routing_key = 'partners.partner.changed.v1' ORDER BY position",
-        )
-        .fetch_all(self.db.pool())
-        .await
-        .unwrap();
-        let told = |payload: &[u8]| pb::PartnerChanged::decode(payload).unwrap().partner.unwrap();
-        rows.iter().map(|(version, payload)| (*version, told(payload))).collect()
+        let recorded = outbox::read_all(self.db.pool(), Schema::new("partners")).await.unwrap();
+        recorded
+            .into_iter()
+            .filter(|told| told.routing_key == "partners.partner.changed.v1")
+            .map(|told| {
+                let changed: pb::PartnerChanged = told.event.decode().unwrap();
+                (told.event.aggregate_version, changed.partner.unwrap())
+            })
+            .collect()
     }
 
     pub async fn assert_books_are_right(&self) {
@@ -150,13 +151,10 @@ impl Fixture {
         let mut tx = self.db.pool().begin().await.unwrap();
         outbox::append(&mut tx, self.orders, &events, self.clock.now()).await.unwrap();
         tx.commit().await.unwrap();
+        let own = Schema::new("partners");
         wait_for("the inbox", WITHIN, async || {
-            sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT FROM partners.inbox WHERE event_id = $1)")
-                .bind(marker_id)
-                .fetch_one(self.db.pool())
-                .await
-                .unwrap()
-                .then_some(())
+            let applied = inbox::count_applied(self.db.pool(), own, None, &[marker_id]).await.unwrap();
+            (applied > 0).then_some(())
         })
         .await;
     }
