@@ -198,6 +198,14 @@ uuid_ids! {
     /// The client's name for one attempt to change something; repeating it repeats the answer.
     RequestId;
     ShipmentId;
+    /// Goods on their way between two locations.
+    TransferId;
+    /// A purchase order, or the notice of a delivery.
+    InboundId;
+    /// A count of what is there.
+    CountId;
+    /// Units promised for a day.
+    PromiseId;
 }
 
 #[cfg(test)]

@@ -10,11 +10,13 @@ use crate::{domain::event::Event, time::timestamp};
 
 pub const STOCK_LEVEL_CHANGED: &str = "inventory.stock_level.changed.v1";
 pub const HOLD_EXPIRED: &str = "inventory.hold.expired.v1";
+pub const PROMISE_FILLED: &str = "inventory.promise.filled.v1";
 
 /// Every event this service publishes: routing key and message.
 pub const PUBLISHED: &[(&str, &str)] = &[
     (STOCK_LEVEL_CHANGED, "oneshelf.inventory.v1.StockLevelChanged"),
     (HOLD_EXPIRED, "oneshelf.inventory.v1.HoldExpired"),
+    (PROMISE_FILLED, "oneshelf.inventory.v1.PromiseFilled"),
 ];
 
 /// Outbox rows for a group's events.
@@ -58,6 +60,24 @@ pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<Outbo
                 }
                 .encode_to_vec(),
                 effective_at: *expired_at,
+            },
+            Event::PromiseFilled { key, claim, filled } => OutboxEvent {
+                event_id: ids.give(),
+                routing_key: PROMISE_FILLED,
+                event_type: PUBLISHED[2].1,
+                aggregate_id: format!("{}/{}", claim.promise_id, claim.line),
+                aggregate_version: claim.fills,
+                payload: proto::PromiseFilled {
+                    promise_id: claim.promise_id.to_string(),
+                    line: claim.line as i32,
+                    sku: key.sku.as_str().to_owned(),
+                    location_id: key.location.as_str().to_owned(),
+                    filled: *filled,
+                    waiting: claim.waiting,
+                    fill_time: Some(timestamp(now)),
+                }
+                .encode_to_vec(),
+                effective_at: now,
             },
         })
         .collect()

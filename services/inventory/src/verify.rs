@@ -14,6 +14,13 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         never_promised_more_than_there_is(pool).await?,
         promises_equal_open_holds(pool).await?,
         holds_resolve_once(pool).await?,
+        transfers_equal_ledger(pool).await?,
+        allocations_equal_holds(pool).await?,
+        claims_are_covered(pool).await?,
+        promises_equal_holds(pool).await?,
+        deliveries_equal_ledger(pool).await?,
+        notices_are_advised(pool).await?,
+        counts_equal_ledger(pool).await?,
     ])
 }
 
@@ -118,7 +125,7 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
                  , level_version
                  , - quantity
                  , 0
-                 , CASE WHEN reason = 'sale' THEN 0 ELSE quantity END
+                 , CASE WHEN reason IN ('sale', 'transfer_shipped') THEN 0 ELSE quantity END
                  , FALSE
               FROM inventory.ledger_entries
              WHERE source = 'sellable'
@@ -233,7 +240,7 @@ async fn holds_resolve_once(pool: &PgPool) -> Result<Check, sqlx::Error> {
                  , SUM(quantity) AS quantity
               FROM inventory.ledger_entries
              WHERE source = 'sellable'
-               AND target = 'customer'
+               AND target IN ('customer', 'in_transit')
              GROUP BY movement_id
         )
            , lines AS (
@@ -269,6 +276,365 @@ async fn holds_resolve_once(pool: &PgPool) -> Result<Check, sqlx::Error> {
     Ok(Check {
         id: "Q6",
         what: "a hold resolves once: what it committed is what the ledger took, and only a committed hold took anything",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn transfers_equal_ledger(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH moved AS (
+            SELECT reference
+                 , sku
+                 , SUM(CASE WHEN target = 'in_transit' THEN quantity ELSE - quantity END) AS in_transit
+                 , COALESCE(SUM(quantity) FILTER (WHERE reason = 'transfer_shipped'), 0)
+                 - COALESCE(SUM(quantity) FILTER (WHERE reason = 'transfer_turned_back'), 0) AS shipped
+                 , COALESCE(SUM(quantity) FILTER (WHERE reason = 'transfer_received'), 0) AS received
+                 , COALESCE(SUM(quantity) FILTER (WHERE reason = 'transfer_lost'), 0) AS lost
+              FROM inventory.ledger_entries
+             WHERE 'in_transit' IN (source, target)
+             GROUP BY reference
+                    , sku
+        )
+           , judged AS (
+            SELECT COALESCE(lines.sku, moved.sku) || ' of transfer '
+                || COALESCE(lines.transfer_id::TEXT, moved.reference) AS name
+                 , COALESCE(lines.shipped, 0) = COALESCE(moved.shipped, 0)
+               AND COALESCE(lines.received, 0) = COALESCE(moved.received, 0)
+               AND COALESCE(lines.in_transit, 0) = COALESCE(moved.in_transit, 0)
+               AND COALESCE(lines.lost, 0) = COALESCE(moved.lost, 0)
+               AND COALESCE(lines.shipped = lines.received + lines.in_transit + lines.lost, FALSE) AS holds
+              FROM inventory.transfer_lines AS lines
+              FULL JOIN moved ON moved.reference = lines.transfer_id::TEXT AND moved.sku = lines.sku
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q9",
+        what: "shipped = received + in transit + lost, per line of a transfer, and each is what the ledger says",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn allocations_equal_holds(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH held AS (
+            SELECT hold_lines.hold_id
+                 , hold_lines.sku
+                 , hold_lines.location_id
+                 , SUM(hold_lines.held) AS held
+              FROM inventory.holds
+              JOIN inventory.hold_lines USING (hold_id)
+             WHERE holds.state = 'held'
+             GROUP BY hold_lines.hold_id
+                    , hold_lines.sku
+                    , hold_lines.location_id
+        )
+           , judged AS (
+            SELECT lines.sku || ' of transfer ' || lines.transfer_id AS name
+                 , lines.allocated = COALESCE(held.held, 0) AS holds
+              FROM inventory.transfer_lines AS lines
+              JOIN inventory.transfers USING (transfer_id)
+              LEFT JOIN held ON held.hold_id = transfers.hold_id
+                            AND held.sku = lines.sku
+                            AND held.location_id = transfers.source_location_id
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q9",
+        what: "what a transfer has allocated is what its hold holds at the source",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// For each day: what is claimed by then, less what is known to be uncovered, is at most what is due by then.
+async fn claims_are_covered(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH supply AS (
+            SELECT sku
+                 , location_id
+                 , expected_on AS day
+                 , due AS quantity
+              FROM inventory.inbound_lines
+             WHERE due > 0
+             UNION ALL
+            SELECT transfer_lines.sku
+                 , transfers.destination_location_id
+                 , transfers.expected_on
+                 , transfer_lines.in_transit
+              FROM inventory.transfer_lines
+              JOIN inventory.transfers USING (transfer_id)
+             WHERE transfer_lines.in_transit > 0
+               AND transfers.expected_on IS NOT NULL
+        )
+           , days AS (
+            SELECT sku
+                 , location_id
+                 , day
+                 , quantity AS due
+                 , 0::BIGINT AS claimed
+              FROM supply
+             UNION ALL
+            SELECT sku
+                 , location_id
+                 , due_on
+                 , 0
+                 , waiting - uncovered
+              FROM inventory.promise_lines
+             WHERE waiting > 0
+        )
+           , summed AS (
+            SELECT sku
+                 , location_id
+                 , day
+                 , SUM(due) AS due
+                 , SUM(claimed) AS claimed
+              FROM days
+             GROUP BY sku
+                    , location_id
+                    , day
+        )
+           , judged AS (
+            SELECT sku || ' at ' || location_id || ' by ' || day AS name
+                 , SUM(claimed) OVER until <= SUM(due) OVER until AS holds
+              FROM summed
+            WINDOW until AS (PARTITION BY sku, location_id ORDER BY day)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q5",
+        what: "no unit to come is promised twice: by each day what is claimed is at most what is due",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn promises_equal_holds(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH held AS (
+            SELECT promise_holds.promise_id
+                 , hold_lines.sku
+                 , hold_lines.location_id
+                 , SUM(hold_lines.held) AS held
+              FROM inventory.promise_holds
+              JOIN inventory.holds USING (hold_id)
+              JOIN inventory.hold_lines USING (hold_id)
+             WHERE holds.state = 'held'
+             GROUP BY promise_holds.promise_id
+                    , hold_lines.sku
+                    , hold_lines.location_id
+        )
+           , judged AS (
+            SELECT lines.sku || ' at ' || lines.location_id || ' of promise ' || lines.promise_id AS name
+                 , CASE promises.state
+                       WHEN 'open' THEN COALESCE(held.held, 0) = lines.quantity - lines.waiting
+                       ELSE held.held IS NULL AND lines.waiting = 0
+                   END AS holds
+              FROM inventory.promise_lines AS lines
+              JOIN inventory.promises USING (promise_id)
+              LEFT JOIN held USING (promise_id, sku, location_id)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q5",
+        what: "what of an open promise does not wait is held for it; one that is over neither waits nor holds",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// Goods that came on a notice are on its lines and on those of its order, and once in the ledger.
+async fn deliveries_equal_ledger(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH booked AS (
+            SELECT reference
+                 , sku
+                 , COALESCE(SUM(quantity) FILTER (WHERE reason = 'inbound_received'), 0) AS stocked
+                 , COALESCE(SUM(quantity) FILTER (WHERE reason = 'inbound_quarantined'), 0) AS quarantined
+              FROM inventory.ledger_entries
+             WHERE reason IN ('inbound_received', 'inbound_quarantined')
+             GROUP BY reference
+                    , sku
+        )
+           , noticed AS (
+            SELECT inbounds.order_id
+                 , lines.sku
+                 , SUM(lines.stocked) AS stocked
+                 , SUM(lines.quarantined) AS quarantined
+              FROM inventory.inbound_lines AS lines
+              JOIN inventory.inbounds USING (inbound_id)
+             WHERE inbounds.order_id IS NOT NULL
+             GROUP BY inbounds.order_id
+                    , lines.sku
+        )
+           , judged AS (
+            SELECT COALESCE(lines.sku, booked.sku) || ' of '
+                || COALESCE(lines.inbound_id::TEXT, booked.reference) AS name
+                 , COALESCE(lines.stocked, 0) = COALESCE(booked.stocked, 0) + COALESCE(noticed.stocked, 0)
+               AND COALESCE(lines.quarantined, 0)
+                   = COALESCE(booked.quarantined, 0) + COALESCE(noticed.quarantined, 0) AS holds
+              FROM inventory.inbound_lines AS lines
+              LEFT JOIN noticed ON noticed.order_id = lines.inbound_id AND noticed.sku = lines.sku
+              FULL JOIN booked ON booked.reference = lines.inbound_id::TEXT AND booked.sku = lines.sku
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "inbound",
+        what: "what orders and notices say was stocked and put in quarantine is what the ledger says",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn notices_are_advised(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH announced AS (
+            SELECT inbounds.order_id
+                 , lines.sku
+                 , SUM(GREATEST(0, lines.expected - lines.received)) AS quantity
+              FROM inventory.inbound_lines AS lines
+              JOIN inventory.inbounds USING (inbound_id)
+             WHERE inbounds.order_id IS NOT NULL
+               AND inbounds.state IN ('open', 'receiving', 'complete')
+             GROUP BY inbounds.order_id
+                    , lines.sku
+        )
+           , judged AS (
+            SELECT lines.sku || ' of ' || lines.inbound_id AS name
+                 , lines.advised = COALESCE(announced.quantity, 0)
+               AND lines.due = CASE
+                       WHEN inbounds.state IN ('closed', 'cancelled') THEN 0
+                       ELSE GREATEST(0, lines.expected - lines.received - lines.advised)
+                   END AS holds
+              FROM inventory.inbound_lines AS lines
+              JOIN inventory.inbounds USING (inbound_id)
+              LEFT JOIN announced ON announced.order_id = lines.inbound_id AND announced.sku = lines.sku
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "inbound",
+        what: "what is due is expected − received − what open notices announce, which is due on their day",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// A frozen figure is the sum of the ledger up to the version that it names; a posted count corrected by what it found
+/// to differ, and by nothing else.
+async fn counts_equal_ledger(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH corrected AS (
+            SELECT reference
+                 , sku
+                 , SUM(CASE WHEN target_location_id IS NULL THEN - quantity ELSE quantity END) AS quantity
+              FROM inventory.ledger_entries
+             WHERE reason LIKE 'count\_%'
+             GROUP BY reference
+                    , sku
+        )
+           , frozen AS (
+            SELECT lines.count_id
+                 , lines.sku
+                 , SUM(CASE
+                       WHEN entries.target = lines.bucket AND entries.target_location_id = lines.location_id
+                       THEN entries.quantity
+                       ELSE - entries.quantity
+                   END) AS quantity
+              FROM inventory.count_lines AS lines
+              JOIN inventory.ledger_entries AS entries
+                ON entries.sku = lines.sku
+               AND entries.level_version <= lines.frozen_version
+               AND (
+                       (entries.target = lines.bucket AND entries.target_location_id = lines.location_id)
+                    OR (entries.source = lines.bucket AND entries.source_location_id = lines.location_id)
+                   )
+             GROUP BY lines.count_id
+                    , lines.sku
+        )
+           , judged AS (
+            SELECT COALESCE(lines.sku, corrected.sku) || ' of count '
+                || COALESCE(lines.count_id::TEXT, corrected.reference) AS name
+                 , COALESCE(
+                       lines.expected = COALESCE(frozen.quantity, 0)
+                   AND COALESCE(corrected.quantity, 0) = CASE counts.state
+                           WHEN 'posted' THEN lines.counted - lines.expected
+                           ELSE 0
+                       END
+                     , FALSE
+                   ) AS holds
+              FROM inventory.count_lines AS lines
+              JOIN inventory.counts USING (count_id)
+              LEFT JOIN frozen USING (count_id, sku)
+              FULL JOIN corrected ON corrected.reference = lines.count_id::TEXT AND corrected.sku = lines.sku
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "count",
+        what: "a count froze what the ledger said, and corrected by what it found to differ",
         checked: row.checked,
         violations: row.violations,
         offenders: row.offenders.unwrap_or_default(),

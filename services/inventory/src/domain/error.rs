@@ -1,7 +1,10 @@
 //! Why the shelf says no.
 
 use chrono::{DateTime, Utc};
-use oneshelf_values::{ChannelId, HoldId, LocationId, Sku};
+use oneshelf_values::{ChannelId, CountId, HoldId, LocationId, PromiseId, Sku};
+use uuid::Uuid;
+
+use super::document::DocumentKind;
 
 /// A line that asked for more than there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,4 +43,30 @@ pub enum Refusal {
     RequestIdReused,
     #[error("the level of {sku} at {location} would leave the range of whole numbers")]
     QuantityOverflow { sku: Sku, location: LocationId },
+    #[error("hold {hold_id} belongs to a document, which alone may end it")]
+    HoldOwned { hold_id: HoldId },
+    #[error("{} {id} does not exist", .kind.as_str())]
+    DocumentNotFound { kind: DocumentKind, id: Uuid },
+    #[error("{} {id} is {state}", .kind.as_str())]
+    DocumentState { kind: DocumentKind, id: Uuid, state: &'static str },
+    #[error("{} {id} has version {current}, not {expected}", .kind.as_str())]
+    VersionMismatch { kind: DocumentKind, id: Uuid, expected: i64, current: i64 },
+    #[error("line {line} names {sku}, which the document has not")]
+    LineNotFound { line: usize, sku: Sku },
+    #[error("{sku} is in count {count_id} already")]
+    AlreadyCounting { sku: Sku, count_id: CountId },
+    #[error("{uncounted} line(s) of count {count_id} are not counted")]
+    CountIncomplete { count_id: CountId, uncounted: usize, sku: Sku },
+    #[error("more than {limit} lines: do it in parts")]
+    TooLarge { limit: i64 },
+    #[error("line {line} delivers {requested} of {sku}, at most {limit} more are taken")]
+    OverReceipt { line: usize, sku: Sku, limit: i64, requested: i64 },
+    #[error("line {line} orders {requested} of {sku}, of which {least} have come or are announced")]
+    BelowReceived { line: usize, sku: Sku, least: i64, requested: i64 },
+    #[error("the order is for {location}")]
+    OtherLocation { location: LocationId },
+    #[error("promise {promise_id} waits for {waiting} unit(s)")]
+    PromiseWaiting { promise_id: PromiseId, waiting: i64 },
+    #[error("line {line} takes {requested} of {sku}, left are {limit}")]
+    LineExceeded { line: usize, sku: Sku, limit: i64, requested: i64 },
 }

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, HoldId};
 
-use super::stock_level::{Level, LevelKey};
+use super::{
+    future::Claim,
+    stock_level::{Level, LevelKey},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -11,4 +14,6 @@ pub enum Event {
     LevelChanged { key: LevelKey, level: Level },
     /// A soft hold's time ran out and its units went back.
     HoldExpired { hold_id: HoldId, channel: Option<ChannelId>, reference: String, expired_at: DateTime<Utc> },
+    /// Goods that came in went to a promise that waited for them; the claim is what it waits for still.
+    PromiseFilled { key: LevelKey, claim: Claim, filled: i64 },
 }

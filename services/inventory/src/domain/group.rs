@@ -4,19 +4,37 @@
 //! rises by one per *group*, so everything that a group does to a level carries the same `version + 1`, and consumers see
 //! one event per changed level.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use oneshelf_values::{ChannelId, Hold, HoldId, HoldTerms, LocationId, hold::Resolution};
+use oneshelf_values::{
+    ChannelId, CountId, Hold, HoldId, HoldTerms, InboundId, LocationId, PromiseId, Sku, TransferId, hold::Resolution,
+};
 use uuid::Uuid;
 
 use super::{
+    count::Count,
+    document::{Documents, HoldIds},
     error::{Refusal, ShortLine},
     event::Event,
-    hold::{HoldKind, HoldLine, StockHold},
+    future::{Claim, Future},
+    hold::{HoldKind, HoldLine, OWNED, StockHold},
+    inbound::Inbound,
     ledger::{Account, Movement},
+    promise::Promise,
     stock_level::{Bucket, Level, LevelKey, Strength},
+    transfer::Transfer,
 };
+
+mod counts;
+mod inbounds;
+mod promises;
+mod transfers;
+
+pub use counts::{CountAct, CountCommand, NewCount};
+pub use inbounds::{InboundAct, InboundCommand, NewInbound};
+pub use promises::{NewPromise, PromiseAct, PromiseCommand};
+pub use transfers::{NewTransfer, TransferAct, TransferCommand};
 
 /// What a caller wants done to the shelf.
 #[derive(Debug, Clone)]
@@ -35,6 +53,10 @@ pub enum Command {
         hold_id: HoldId,
     },
     Move(MoveStock),
+    Transfer(Box<TransferCommand>),
+    Count(Box<CountCommand>),
+    Inbound(Box<InboundCommand>),
+    Promise(Box<PromiseCommand>),
 }
 
 #[derive(Debug, Clone)]
@@ -59,6 +81,8 @@ pub struct CommitHold {
 #[derive(Debug, Clone)]
 pub struct MoveStock {
     pub movement_id: Uuid,
+    /// For the promises that wait for what is received.
+    pub hold_ids: HoldIds,
     pub kind: MoveKind,
     pub location: LocationId,
     pub lines: Vec<MoveLine>,
@@ -131,6 +155,11 @@ pub enum Answer {
     Hold(StockHold),
     /// The resulting levels, one per distinct SKU, by key, and when they became so.
     Levels(Vec<(LevelKey, Level)>, DateTime<Utc>),
+    Transfer(Box<Transfer>),
+    /// With the lines that the command was about.
+    Count(Box<Count>),
+    Inbound(Box<Inbound>),
+    Promise(Box<Promise>),
 }
 
 /// Locked levels and holds, and what the group has done to them so far.
@@ -143,11 +172,61 @@ pub struct Shelf {
     changed_holds: HashSet<HoldId>,
     movements: Vec<Movement>,
     events: Vec<Event>,
+    documents: Documents,
+    changed_documents: ChangedDocuments,
+    /// Levels that a count may freeze, as they were before the group.
+    frozen: HashMap<LevelKey, Level>,
+    /// What is in an open count.
+    counting: HashMap<(LevelKey, Bucket), CountId>,
+    /// What levels are to get and owe, of those where the group may change it.
+    futures: HashMap<LevelKey, Future>,
+    changed_futures: BTreeSet<LevelKey>,
+    /// Claims as they were read: what is written is what differs.
+    read_claims: HashMap<(PromiseId, usize), Claim>,
+    promise_holds: Vec<(PromiseId, HoldId)>,
+    new_claims: i64,
+}
+
+/// Units that move for a document.
+struct Posting<'a> {
+    sku: &'a Sku,
+    source: Account,
+    target: Account,
+    quantity: i64,
+    reason: &'static str,
+}
+
+/// What ledger entries of one cause have in common.
+struct Cause {
+    movement_id: Uuid,
+    reference: String,
+    effective_at: DateTime<Utc>,
 }
 
 impl Shelf {
     pub fn new(levels: HashMap<LevelKey, Level>, holds: HashMap<HoldId, StockHold>) -> Self {
         Self { levels, holds, ..Self::default() }
+    }
+
+    /// With the documents that the group's commands name.
+    #[must_use]
+    pub fn with_documents(self, documents: Documents) -> Self {
+        Self { documents, ..self }
+    }
+
+    /// With what counts may freeze: these levels, and what of them is already in an open count.
+    #[must_use]
+    pub fn with_counts(self, keys: &[LevelKey], counting: HashMap<(LevelKey, Bucket), CountId>) -> Self {
+        let frozen = keys.iter().filter_map(|key| Some((key.clone(), *self.levels.get(key)?))).collect();
+        Self { frozen, counting, ..self }
+    }
+
+    /// With the future of the levels where the group may change it.
+    #[must_use]
+    pub fn with_futures(self, futures: HashMap<LevelKey, Future>) -> Self {
+        let claims = futures.values().flat_map(|future| future.claims().iter().cloned());
+        let read_claims = claims.map(|claim| ((claim.promise_id, claim.line), claim)).collect();
+        Self { futures, read_claims, ..self }
     }
 
     /// Applies one command, or refuses it and leaves everything as it was.
@@ -159,6 +238,10 @@ impl Shelf {
             Command::Extend { hold_id, until } => self.extend(*hold_id, *until, now),
             Command::Expire { hold_id } => self.expire(*hold_id, now),
             Command::Move(moved) => self.shift(moved, now),
+            Command::Transfer(command) => self.transfer(command, now),
+            Command::Count(command) => self.count(command, now),
+            Command::Inbound(command) => self.inbound(command, now),
+            Command::Promise(command) => self.promise(command, now),
         }
     }
 
@@ -179,6 +262,7 @@ impl Shelf {
             })
             .collect();
         levels.sort_by(|a, b| a.0.cmp(&b.0));
+        let claims = self.changed_claims();
         let mut events = self.events;
         events.extend(levels.iter().map(|(key, level)| Event::LevelChanged { key: key.clone(), level: *level }));
         let granted: HashSet<HoldId> = self.granted.iter().copied().collect();
@@ -189,7 +273,32 @@ impl Shelf {
             changed,
             movements: self.movements,
             events,
+            transfers: self.changed_documents.transfers.iter().map(|id| self.documents.transfers[id].clone()).collect(),
+            counts: self
+                .changed_documents
+                .counts
+                .into_iter()
+                .map(|(id, lines)| (self.documents.counts[&id].clone(), lines))
+                .collect(),
+            inbounds: self.changed_documents.inbounds.iter().map(|id| self.documents.inbounds[id].clone()).collect(),
+            promises: self.changed_documents.promises.iter().map(|id| self.documents.promises[id].clone()).collect(),
+            claims,
+            promise_holds: self.promise_holds,
         }
+    }
+
+    /// Says anew what supply covers, where the future has changed; answers the claims to write.
+    fn changed_claims(&mut self) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        for key in &self.changed_futures {
+            let Some(future) = self.futures.get_mut(key) else { continue };
+            future.cover();
+            let read = &self.read_claims;
+            let changed =
+                future.claims().iter().filter(|claim| read.get(&(claim.promise_id, claim.line)) != Some(claim));
+            claims.extend(changed.cloned());
+        }
+        claims
     }
 
     fn hold(&mut self, command: &HoldStock, now: DateTime<Utc>) -> Result<Answer, Refusal> {
@@ -253,28 +362,45 @@ impl Shelf {
     }
 
     fn commit(&mut self, command: &CommitHold, now: DateTime<Utc>) -> Result<Answer, Refusal> {
-        let mut hold = self.existing(command.hold_id)?.clone();
+        let mut hold = self.free(command.hold_id)?.clone();
         let resolution = hold.commit(command.lines.as_deref(), now)?;
-        if let Resolution::Resolved { committed, .. } = &resolution {
+        let cause = Cause {
+            movement_id: command.hold_id.into(),
+            reference: hold.reference.clone(),
+            effective_at: command.effective_at,
+        };
+        self.take(hold, &resolution, &Account::Customer, "sale", &cause)
+    }
+
+    /// Moves what a resolved hold committed from the shelf to an account.
+    fn take(
+        &mut self,
+        hold: StockHold,
+        resolution: &Resolution,
+        target: &Account,
+        reason: &'static str,
+        cause: &Cause,
+    ) -> Result<Answer, Refusal> {
+        if let Resolution::Resolved { committed, .. } = resolution {
             self.check_there(&hold, committed)?;
             for (place, (line, quantity)) in hold.lines.iter().zip(committed).enumerate() {
                 if *quantity > 0 {
                     self.movements.push(Movement {
-                        movement_id: Uuid::from(command.hold_id),
+                        movement_id: cause.movement_id,
                         line: place,
                         sku: line.key.sku.clone(),
                         source: Account::Shelf(line.key.location.clone(), Bucket::Sellable),
-                        target: Account::Customer,
+                        target: target.clone(),
                         quantity: *quantity,
-                        reason: "sale",
-                        reference: hold.reference.clone(),
+                        reason,
+                        reference: cause.reference.clone(),
                         level_version: self.version_after(&line.key),
-                        effective_at: command.effective_at,
+                        effective_at: cause.effective_at,
                     });
                 }
             }
         }
-        Ok(self.settle(hold, &resolution))
+        Ok(self.settle(hold, resolution))
     }
 
     /// A promise does not conjure goods: when a count found fewer than were promised, what is not there cannot leave.
@@ -299,13 +425,93 @@ impl Shelf {
     }
 
     fn release(&mut self, hold_id: HoldId, now: DateTime<Utc>) -> Result<Answer, Refusal> {
-        let mut hold = self.existing(hold_id)?.clone();
+        let mut hold = self.free(hold_id)?.clone();
         let resolution = hold.release(now)?;
         Ok(self.settle(hold, &resolution))
     }
 
-    fn extend(&mut self, hold_id: HoldId, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<Answer, Refusal> {
+    /// Takes a hard hold for a document.
+    fn hold_for_document(
+        &mut self,
+        hold_id: HoldId,
+        reference: String,
+        lines: Vec<(LevelKey, i64)>,
+        allow_partial: bool,
+        now: DateTime<Utc>,
+    ) -> Result<StockHold, Refusal> {
+        let command = HoldStock {
+            hold_id,
+            terms: HoldTerms::Hard,
+            channel: None,
+            reference,
+            fingerprint: OWNED,
+            allow_partial,
+            lines,
+        };
+        match self.hold(&command, now)? {
+            Answer::Hold(hold) => Ok(hold),
+            _ => Err(Refusal::HoldNotFound { hold_id }),
+        }
+    }
+
+    /// Gives back what a document holds.
+    fn release_for_document(&mut self, hold_id: HoldId, now: DateTime<Utc>) -> Result<(), Refusal> {
         let mut hold = self.existing(hold_id)?.clone();
+        let resolution = hold.release(now)?;
+        self.settle(hold, &resolution);
+        Ok(())
+    }
+
+    /// Books all postings or none.
+    fn book(&mut self, cause: &Cause, postings: &[Posting<'_>]) -> Result<(), Refusal> {
+        let mut undo = Vec::with_capacity(postings.len());
+        let mut outcome = Ok(());
+        for (place, posting) in postings.iter().enumerate() {
+            for (account, delta) in [(&posting.source, -posting.quantity), (&posting.target, posting.quantity)] {
+                let Account::Shelf(location, bucket) = account else { continue };
+                let key = LevelKey { sku: posting.sku.clone(), location: location.clone() };
+                outcome = outcome.and_then(|()| {
+                    let level = self
+                        .levels
+                        .get_mut(&key)
+                        .ok_or_else(|| Refusal::LocationNotFound { location: location.clone() })?;
+                    let before = *level;
+                    level.shift(&key, place, *bucket, delta, Strength::Correction)?;
+                    undo.push((key, before));
+                    Ok(())
+                });
+            }
+        }
+        if let Err(refusal) = outcome {
+            for (key, before) in undo.into_iter().rev() {
+                self.levels.insert(key, before);
+            }
+            return Err(refusal);
+        }
+        for (place, posting) in postings.iter().enumerate() {
+            let mut movement = Movement {
+                movement_id: cause.movement_id,
+                line: place,
+                sku: posting.sku.clone(),
+                source: posting.source.clone(),
+                target: posting.target.clone(),
+                quantity: posting.quantity,
+                reason: posting.reason,
+                reference: cause.reference.clone(),
+                level_version: 0,
+                effective_at: cause.effective_at,
+            };
+            if let Some(key) = movement.level_key() {
+                movement.level_version = self.version_after(&key);
+                self.touched.insert(key);
+            }
+            self.movements.push(movement);
+        }
+        Ok(())
+    }
+
+    fn extend(&mut self, hold_id: HoldId, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<Answer, Refusal> {
+        let mut hold = self.free(hold_id)?.clone();
         hold.extend(until, now)?;
         self.changed_holds.insert(hold_id);
         self.holds.insert(hold_id, hold.clone());
@@ -358,6 +564,12 @@ impl Shelf {
             });
             self.touched.insert(line.key.clone());
         }
+        if command.kind == MoveKind::Receipt {
+            let mut hold_ids = command.hold_ids.iter();
+            for line in command.lines.iter().filter(|line| line.bucket == Bucket::Sellable) {
+                self.serve_claims(&line.key, line.delta, &mut hold_ids, now)?;
+            }
+        }
         let levels: BTreeMap<LevelKey, Level> = command
             .lines
             .iter()
@@ -372,6 +584,12 @@ impl Shelf {
 
     fn existing(&self, hold_id: HoldId) -> Result<&StockHold, Refusal> {
         self.holds.get(&hold_id).ok_or(Refusal::HoldNotFound { hold_id })
+    }
+
+    /// A hold that anybody may resolve who knows its id: no document's.
+    fn free(&self, hold_id: HoldId) -> Result<&StockHold, Refusal> {
+        let hold = self.existing(hold_id)?;
+        if hold.is_owned() { Err(Refusal::HoldOwned { hold_id }) } else { Ok(hold) }
     }
 
     /// Puts levels back as they were before a refused command, last change first.
@@ -397,6 +615,17 @@ impl Shelf {
     }
 }
 
+/// The documents that a group's commands changed.
+#[derive(Debug, Default)]
+struct ChangedDocuments {
+    transfers: BTreeSet<TransferId>,
+    /// With the lines that are new or other than before.
+    counts: BTreeMap<CountId, BTreeSet<Sku>>,
+    inbounds: BTreeSet<InboundId>,
+    /// In the order of their commands.
+    promises: Vec<PromiseId>,
+}
+
 /// What a group wrote: the input of the store.
 #[derive(Debug)]
 pub struct Changes {
@@ -408,11 +637,28 @@ pub struct Changes {
     pub changed: Vec<StockHold>,
     pub movements: Vec<Movement>,
     pub events: Vec<Event>,
+    pub transfers: Vec<Transfer>,
+    /// With the lines to write.
+    pub counts: Vec<(Count, BTreeSet<Sku>)>,
+    pub inbounds: Vec<Inbound>,
+    pub promises: Vec<Promise>,
+    /// Claims that are new or other than they were read.
+    pub claims: Vec<Claim>,
+    /// Holds that promises own from this group on.
+    pub promise_holds: Vec<(PromiseId, HoldId)>,
 }
 
 impl Changes {
     pub fn is_empty(&self) -> bool {
-        self.levels.is_empty() && self.granted.is_empty() && self.changed.is_empty()
+        self.levels.is_empty()
+            && self.granted.is_empty()
+            && self.changed.is_empty()
+            && self.movements.is_empty()
+            && self.transfers.is_empty()
+            && self.counts.is_empty()
+            && self.inbounds.is_empty()
+            && self.promises.is_empty()
+            && self.claims.is_empty()
     }
 }
 

@@ -33,6 +33,10 @@ pub struct HoldLine {
     pub available: i64,
 }
 
+/// Stands for the fingerprint of a hold that no HoldStock asked for but a document took: no digest is all zeros. Such a
+/// hold is its document's to resolve, and nobody else's.
+pub const OWNED: [u8; 32] = [0; 32];
+
 /// A hold on stock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StockHold {
@@ -55,6 +59,11 @@ impl StockHold {
             HoldTerms::Soft { .. } => HoldKind::Soft,
             HoldTerms::Hard => HoldKind::Hard,
         }
+    }
+
+    /// A document's, which alone may resolve it.
+    pub fn is_owned(&self) -> bool {
+        self.fingerprint == OWNED
     }
 
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {

@@ -14,6 +14,8 @@ pub enum Account {
     Customer,
     Loss,
     Found,
+    /// On the way between two locations.
+    InTransit,
     Shelf(LocationId, Bucket),
 }
 
@@ -25,6 +27,7 @@ impl Account {
             Self::Customer => "customer",
             Self::Loss => "loss",
             Self::Found => "found",
+            Self::InTransit => "in_transit",
             Self::Shelf(_, bucket) => bucket.as_str(),
         }
     }
@@ -51,13 +54,13 @@ pub struct Movement {
     pub quantity: i64,
     pub reason: &'static str,
     pub reference: String,
-    /// Version that the touched level gets with this group.
+    /// Version that the touched level gets with this group; 0 where no level is touched.
     pub level_version: i64,
     pub effective_at: DateTime<Utc>,
 }
 
 impl Movement {
-    /// The level that this movement changes. With a single location a movement touches exactly one.
+    /// The level that this movement changes: at most one, as goods go between locations by way of transit.
     pub fn level_key(&self) -> Option<LevelKey> {
         let location = self.source.location().or(self.target.location())?;
         Some(LevelKey { sku: self.sku.clone(), location: location.clone() })

@@ -5,14 +5,28 @@
 //! | [`stock_level`] | what one location holds of one SKU, and what may still be promised |
 //! | [`hold`] | units promised to somebody: granted at most what is available, resolved at most once |
 //! | [`ledger`] | every movement takes from one account and gives to another |
+//! | [`document`] | what transfers and the other papers have in common |
+//! | [`transfer`] | goods between two locations: shipped = received + in transit + lost |
+//! | [`count`] | what is found against what the books said when it was frozen |
+//! | [`abc`] | how often to count what |
+//! | [`inbound`] | what suppliers are to deliver, and what came of it |
+//! | [`future`] | what may be promised for a day: no unit to come twice |
+//! | [`promise`] | units promised for a day |
 //! | [`group`] | a group of commands applied in turn to locked levels and holds: the heart of the write path |
 
+pub mod abc;
+pub mod count;
+pub mod document;
 pub mod error;
 pub mod event;
+pub mod future;
 pub mod group;
 pub mod hold;
+pub mod inbound;
 pub mod ledger;
 pub mod location;
+pub mod promise;
 pub mod stock_level;
+pub mod transfer;
 
 pub use error::Refusal;

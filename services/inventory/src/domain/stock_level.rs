@@ -38,6 +38,10 @@ impl Bucket {
             Self::Quarantine => "quarantine",
         }
     }
+
+    pub fn parse(stored: &str) -> Option<Self> {
+        [Self::Sellable, Self::Damaged, Self::Quarantine].into_iter().find(|bucket| bucket.as_str() == stored)
+    }
 }
 
 /// The counters of one (SKU, location).
@@ -54,13 +58,26 @@ pub struct Level {
 }
 
 impl Level {
+    pub fn bucket(&self, bucket: Bucket) -> i64 {
+        match bucket {
+            Bucket::Sellable => self.sellable,
+            Bucket::Damaged => self.damaged,
+            Bucket::Quarantine => self.quarantine,
+        }
+    }
+
     pub fn on_hand(&self) -> i64 {
         self.sellable + self.damaged + self.quarantine
     }
 
+    /// Sellable less held: negative where more is promised than there is.
+    pub fn free(&self) -> i64 {
+        self.sellable - self.hard_held - self.soft_held
+    }
+
     /// Units that may still be promised or sold.
     pub fn available(&self) -> i64 {
-        (self.sellable - self.hard_held - self.soft_held).max(0)
+        self.free().max(0)
     }
 
     /// Promised units that are not there.

@@ -13,7 +13,10 @@ use crate::{
         group::MoveKind,
         stock_level::{Level, LevelKey},
     },
-    usecases::{Inventory, move_stock::Moved},
+    usecases::{
+        Inventory, counts::CountChange, inbounds::InboundChange, move_stock::Moved, promises::PromiseChange,
+        transfers::TransferChange,
+    },
 };
 use convert::MoveFields;
 use status::from_error;
@@ -32,6 +35,46 @@ impl InventoryGrpc {
         let caller = caller(request)?;
         let (levels, at) = self.0.move_stock(&caller, key, moved).await.map_err(from_error)?;
         Ok(level_messages(&levels, at))
+    }
+}
+
+impl InventoryGrpc {
+    async fn transfer<T>(
+        &self,
+        request: &Request<T>,
+        change: Result<TransferChange, Status>,
+    ) -> Result<Option<proto::Transfer>, Status> {
+        let transfer = self.0.change_transfer(&caller(request)?, change?).await.map_err(from_error)?;
+        Ok(Some(convert::transfer_message(&transfer)))
+    }
+
+    /// Runs a command on a count. What the books said is for those who approve and post, not for those who count.
+    async fn count<T>(
+        &self,
+        request: &Request<T>,
+        change: Result<CountChange, Status>,
+        review: bool,
+    ) -> Result<Option<proto::Count>, Status> {
+        let count = self.0.change_count(&caller(request)?, change?).await.map_err(from_error)?;
+        Ok(Some(convert::count_message(&count, review)))
+    }
+
+    async fn inbound<T>(
+        &self,
+        request: &Request<T>,
+        change: Result<InboundChange, Status>,
+    ) -> Result<Option<proto::Inbound>, Status> {
+        let inbound = self.0.change_inbound(&caller(request)?, change?).await.map_err(from_error)?;
+        Ok(Some(convert::inbound_message(&inbound)))
+    }
+
+    async fn promise<T>(
+        &self,
+        request: &Request<T>,
+        change: Result<PromiseChange, Status>,
+    ) -> Result<Option<proto::Promise>, Status> {
+        let promise = self.0.change_promise(&caller(request)?, change?).await.map_err(from_error)?;
+        Ok(Some(convert::promise_message(&promise)))
     }
 }
 
@@ -267,6 +310,327 @@ impl InventoryService for InventoryGrpc {
                     quarantine: stock.quarantine,
                 })
                 .collect(),
+        }))
+    }
+
+    async fn create_transfer(
+        &self,
+        request: Request<proto::CreateTransferRequest>,
+    ) -> Answer<proto::CreateTransferResponse> {
+        let transfer = self.transfer(&request, convert::create_transfer(request.get_ref())).await?;
+        Ok(Response::new(proto::CreateTransferResponse { transfer }))
+    }
+
+    async fn approve_transfer(
+        &self,
+        request: Request<proto::ApproveTransferRequest>,
+    ) -> Answer<proto::ApproveTransferResponse> {
+        let transfer = self.transfer(&request, convert::approve_transfer(request.get_ref())).await?;
+        Ok(Response::new(proto::ApproveTransferResponse { transfer }))
+    }
+
+    async fn allocate_transfer(
+        &self,
+        request: Request<proto::AllocateTransferRequest>,
+    ) -> Answer<proto::AllocateTransferResponse> {
+        let transfer = self.transfer(&request, convert::allocate_transfer(request.get_ref())).await?;
+        Ok(Response::new(proto::AllocateTransferResponse { transfer }))
+    }
+
+    async fn ship_transfer(&self, request: Request<proto::ShipTransferRequest>) -> Answer<proto::ShipTransferResponse> {
+        let transfer = self.transfer(&request, convert::ship_transfer(request.get_ref())).await?;
+        Ok(Response::new(proto::ShipTransferResponse { transfer }))
+    }
+
+    async fn receive_transfer(
+        &self,
+        request: Request<proto::ReceiveTransferRequest>,
+    ) -> Answer<proto::ReceiveTransferResponse> {
+        let transfer = self.transfer(&request, convert::receive_transfer(request.get_ref())).await?;
+        Ok(Response::new(proto::ReceiveTransferResponse { transfer }))
+    }
+
+    async fn resolve_transfer_discrepancy(
+        &self,
+        request: Request<proto::ResolveTransferDiscrepancyRequest>,
+    ) -> Answer<proto::ResolveTransferDiscrepancyResponse> {
+        let transfer = self.transfer(&request, convert::resolve_transfer(request.get_ref())).await?;
+        Ok(Response::new(proto::ResolveTransferDiscrepancyResponse { transfer }))
+    }
+
+    async fn cancel_transfer(
+        &self,
+        request: Request<proto::CancelTransferRequest>,
+    ) -> Answer<proto::CancelTransferResponse> {
+        let transfer = self.transfer(&request, convert::cancel_transfer(request.get_ref())).await?;
+        Ok(Response::new(proto::CancelTransferResponse { transfer }))
+    }
+
+    async fn get_transfer(&self, request: Request<proto::GetTransferRequest>) -> Answer<proto::GetTransferResponse> {
+        let transfer_id = convert::transfer_id(&request.get_ref().transfer_id)?;
+        let transfer = self.0.get_transfer(transfer_id).await.map_err(from_error)?;
+        Ok(Response::new(proto::GetTransferResponse { transfer: Some(convert::transfer_message(&transfer)) }))
+    }
+
+    async fn list_transfers(
+        &self,
+        request: Request<proto::ListTransfersRequest>,
+    ) -> Answer<proto::ListTransfersResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 50, 100)?;
+        let (state, location) = convert::transfer_filters(&request)?;
+        let before = convert::before(&request.page_token)?;
+        let transfers = self.0.list_transfers(state, location.as_ref(), before, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListTransfersResponse {
+            next_page_token: next_token(&transfers, limit, |last| {
+                convert::before_token(last.created_at, last.transfer_id)
+            }),
+            transfers: transfers.iter().map(convert::transfer_message).collect(),
+        }))
+    }
+
+    async fn start_count(&self, request: Request<proto::StartCountRequest>) -> Answer<proto::StartCountResponse> {
+        let caller = caller(&request)?;
+        let start = convert::start_count(request.get_ref())?;
+        let count = self.0.start_count(&caller, start).await.map_err(from_error)?;
+        Ok(Response::new(proto::StartCountResponse { count: Some(convert::count_message(&count, false)) }))
+    }
+
+    async fn record_count(&self, request: Request<proto::RecordCountRequest>) -> Answer<proto::RecordCountResponse> {
+        let count = self.count(&request, convert::record_count(request.get_ref()), false).await?;
+        Ok(Response::new(proto::RecordCountResponse { count }))
+    }
+
+    async fn request_recount(
+        &self,
+        request: Request<proto::RequestRecountRequest>,
+    ) -> Answer<proto::RequestRecountResponse> {
+        let count = self.count(&request, convert::request_recount(request.get_ref()), false).await?;
+        Ok(Response::new(proto::RequestRecountResponse { count }))
+    }
+
+    async fn approve_count(&self, request: Request<proto::ApproveCountRequest>) -> Answer<proto::ApproveCountResponse> {
+        let count = self.count(&request, convert::approve_count(request.get_ref()), true).await?;
+        Ok(Response::new(proto::ApproveCountResponse { count }))
+    }
+
+    async fn post_count(&self, request: Request<proto::PostCountRequest>) -> Answer<proto::PostCountResponse> {
+        let count = self.count(&request, convert::post_count(request.get_ref()), true).await?;
+        Ok(Response::new(proto::PostCountResponse { count }))
+    }
+
+    async fn cancel_count(&self, request: Request<proto::CancelCountRequest>) -> Answer<proto::CancelCountResponse> {
+        let count = self.count(&request, convert::cancel_count(request.get_ref()), false).await?;
+        Ok(Response::new(proto::CancelCountResponse { count }))
+    }
+
+    async fn get_count(&self, request: Request<proto::GetCountRequest>) -> Answer<proto::GetCountResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let count_id = convert::count_id(&request.count_id)?;
+        let limit = convert::page_size(request.page_size, 500, 2_000)?;
+        let count = self
+            .0
+            .get_count(&caller, count_id, request.review, &request.page_token, limit)
+            .await
+            .map_err(from_error)?;
+        let last = count.lines.keys().next_back().filter(|_| count.lines.len() as i64 == limit);
+        Ok(Response::new(proto::GetCountResponse {
+            next_page_token: last.map_or_else(String::new, ToString::to_string),
+            count: Some(convert::count_message(&count, request.review)),
+        }))
+    }
+
+    async fn list_counts(&self, request: Request<proto::ListCountsRequest>) -> Answer<proto::ListCountsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 500)?;
+        let (state, location) = convert::count_filters(&request)?;
+        let before = convert::before(&request.page_token)?;
+        let counts = self.0.list_counts(state, location.as_ref(), before, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListCountsResponse {
+            next_page_token: next_token(&counts, limit, |last| convert::before_token(last.created_at, last.count_id)),
+            counts: counts.iter().map(|count| convert::count_message(count, false)).collect(),
+        }))
+    }
+
+    async fn set_abc_classes(
+        &self,
+        request: Request<proto::SetAbcClassesRequest>,
+    ) -> Answer<proto::SetAbcClassesResponse> {
+        let (key, location, entries) = convert::set_abc_classes(request.get_ref())?;
+        self.0.set_abc_classes(key, location, entries).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetAbcClassesResponse {}))
+    }
+
+    async fn compute_abc_classes(
+        &self,
+        request: Request<proto::ComputeAbcClassesRequest>,
+    ) -> Answer<proto::ComputeAbcClassesResponse> {
+        let (key, compute) = convert::compute_abc_classes(request.get_ref())?;
+        let [a, b, c] = self.0.compute_abc_classes(key, compute).await.map_err(from_error)?.map(|count| count as i64);
+        Ok(Response::new(proto::ComputeAbcClassesResponse { a, b, c }))
+    }
+
+    async fn set_count_schedule(
+        &self,
+        request: Request<proto::SetCountScheduleRequest>,
+    ) -> Answer<proto::SetCountScheduleResponse> {
+        let (key, location, days) = convert::set_count_schedule(request.get_ref())?;
+        self.0.set_count_schedule(key, location, days).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetCountScheduleResponse {}))
+    }
+
+    async fn list_due_counts(
+        &self,
+        request: Request<proto::ListDueCountsRequest>,
+    ) -> Answer<proto::ListDueCountsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 2_000)?;
+        let (location, as_of) = convert::due_request(&request)?;
+        let after = convert::after_instant(&request.page_token)?;
+        let due = self.0.list_due_counts(&location, as_of, after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListDueCountsResponse {
+            next_page_token: next_token(&due, limit, |last| convert::before_token(last.due_at, &last.sku)),
+            due: due.into_iter().map(convert::due_message).collect(),
+        }))
+    }
+
+    async fn create_purchase_order(
+        &self,
+        request: Request<proto::CreatePurchaseOrderRequest>,
+    ) -> Answer<proto::CreatePurchaseOrderResponse> {
+        let inbound = self.inbound(&request, convert::create_purchase_order(request.get_ref())).await?;
+        Ok(Response::new(proto::CreatePurchaseOrderResponse { inbound }))
+    }
+
+    async fn amend_purchase_order(
+        &self,
+        request: Request<proto::AmendPurchaseOrderRequest>,
+    ) -> Answer<proto::AmendPurchaseOrderResponse> {
+        let inbound = self.inbound(&request, convert::amend_purchase_order(request.get_ref())).await?;
+        Ok(Response::new(proto::AmendPurchaseOrderResponse { inbound }))
+    }
+
+    async fn cancel_purchase_order(
+        &self,
+        request: Request<proto::CancelPurchaseOrderRequest>,
+    ) -> Answer<proto::CancelPurchaseOrderResponse> {
+        let inbound = self.inbound(&request, convert::cancel_purchase_order(request.get_ref())).await?;
+        Ok(Response::new(proto::CancelPurchaseOrderResponse { inbound }))
+    }
+
+    async fn create_asn(&self, request: Request<proto::CreateAsnRequest>) -> Answer<proto::CreateAsnResponse> {
+        let inbound = self.inbound(&request, convert::create_asn(request.get_ref())).await?;
+        Ok(Response::new(proto::CreateAsnResponse { inbound }))
+    }
+
+    async fn receive_inbound(
+        &self,
+        request: Request<proto::ReceiveInboundRequest>,
+    ) -> Answer<proto::ReceiveInboundResponse> {
+        let inbound = self.inbound(&request, convert::receive_inbound(request.get_ref())).await?;
+        Ok(Response::new(proto::ReceiveInboundResponse { inbound }))
+    }
+
+    async fn close_inbound(&self, request: Request<proto::CloseInboundRequest>) -> Answer<proto::CloseInboundResponse> {
+        let inbound = self.inbound(&request, convert::close_inbound(request.get_ref())).await?;
+        Ok(Response::new(proto::CloseInboundResponse { inbound }))
+    }
+
+    async fn get_inbound(&self, request: Request<proto::GetInboundRequest>) -> Answer<proto::GetInboundResponse> {
+        let inbound_id = convert::inbound_id(&request.get_ref().inbound_id)?;
+        let inbound = self.0.get_inbound(inbound_id).await.map_err(from_error)?;
+        Ok(Response::new(proto::GetInboundResponse { inbound: Some(convert::inbound_message(&inbound)) }))
+    }
+
+    async fn list_inbounds(&self, request: Request<proto::ListInboundsRequest>) -> Answer<proto::ListInboundsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 50, 100)?;
+        let filter = convert::inbound_filter(&request)?;
+        let before = convert::before(&request.page_token)?;
+        let inbounds = self.0.list_inbounds(&filter, before, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListInboundsResponse {
+            next_page_token: next_token(&inbounds, limit, |last| {
+                convert::before_token(last.created_at, last.inbound_id)
+            }),
+            inbounds: inbounds.iter().map(convert::inbound_message).collect(),
+        }))
+    }
+
+    async fn list_inbound_due(
+        &self,
+        request: Request<proto::ListInboundDueRequest>,
+    ) -> Answer<proto::ListInboundDueResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 500, 5_000)?;
+        let (location, sku, until) = convert::inbound_due_filter(&request)?;
+        let after = convert::after_due(&request.page_token)?;
+        let due =
+            self.0.list_inbound_due(location.as_ref(), sku.as_ref(), until, after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListInboundDueResponse {
+            next_page_token: next_token(&due, limit, |last| {
+                format!("{}\t{}\t{}", last.sku, last.location_id, last.day)
+            }),
+            due: due.into_iter().map(convert::inbound_due_message).collect(),
+        }))
+    }
+
+    async fn get_available_to_promise(
+        &self,
+        request: Request<proto::GetAvailableToPromiseRequest>,
+    ) -> Answer<proto::GetAvailableToPromiseResponse> {
+        let caller = caller(&request)?;
+        let (skus, from, days) = convert::atp_request(request.get_ref())?;
+        let quantities = self.0.get_available_to_promise(&caller, &skus, &from, &days).await.map_err(from_error)?;
+        let available = skus.iter().zip(quantities);
+        Ok(Response::new(proto::GetAvailableToPromiseResponse {
+            available: available
+                .map(|(sku, quantities)| proto::AvailableToPromise { sku: sku.to_string(), quantities })
+                .collect(),
+        }))
+    }
+
+    async fn promise_stock(&self, request: Request<proto::PromiseStockRequest>) -> Answer<proto::PromiseStockResponse> {
+        let promise = self.promise(&request, convert::promise_stock(request.get_ref())).await?;
+        Ok(Response::new(proto::PromiseStockResponse { promise }))
+    }
+
+    async fn commit_promise(
+        &self,
+        request: Request<proto::CommitPromiseRequest>,
+    ) -> Answer<proto::CommitPromiseResponse> {
+        let promise = self.promise(&request, convert::commit_promise(request.get_ref())).await?;
+        Ok(Response::new(proto::CommitPromiseResponse { promise }))
+    }
+
+    async fn cancel_promise(
+        &self,
+        request: Request<proto::CancelPromiseRequest>,
+    ) -> Answer<proto::CancelPromiseResponse> {
+        let promise = self.promise(&request, convert::cancel_promise(request.get_ref())).await?;
+        Ok(Response::new(proto::CancelPromiseResponse { promise }))
+    }
+
+    async fn get_promise(&self, request: Request<proto::GetPromiseRequest>) -> Answer<proto::GetPromiseResponse> {
+        let caller = caller(&request)?;
+        let promise_id = convert::promise_id(&request.get_ref().promise_id)?;
+        let promise = self.0.get_promise(&caller, promise_id).await.map_err(from_error)?;
+        Ok(Response::new(proto::GetPromiseResponse { promise: Some(convert::promise_message(&promise)) }))
+    }
+
+    async fn list_promises(&self, request: Request<proto::ListPromisesRequest>) -> Answer<proto::ListPromisesResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 50, 100)?;
+        let (state, channel) = convert::promise_filters(&request)?;
+        let before = convert::before(&request.page_token)?;
+        let promises =
+            self.0.list_promises(&caller, state, channel.as_ref(), before, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListPromisesResponse {
+            next_page_token: next_token(&promises, limit, |last| {
+                convert::before_token(last.created_at, last.promise_id)
+            }),
+            promises: promises.iter().map(convert::promise_message).collect(),
         }))
     }
 }

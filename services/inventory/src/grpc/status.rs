@@ -80,6 +80,100 @@ fn from_refusal(refusal: &Refusal) -> Status {
             ErrorReason::QuantityOverflow,
             vec![("sku", sku.to_string()), ("location_id", location.to_string())],
         ),
+        Refusal::HoldOwned { hold_id } => {
+            info(Code::FailedPrecondition, message, ErrorReason::HoldOwned, vec![("hold_id", hold_id.to_string())])
+        }
+        Refusal::DocumentNotFound { kind, id } => info(
+            Code::NotFound,
+            message,
+            ErrorReason::DocumentNotFound,
+            vec![("document", kind.as_str().to_owned()), ("id", id.to_string())],
+        ),
+        Refusal::DocumentState { kind, id, state } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::DocumentState,
+            vec![("document", kind.as_str().to_owned()), ("id", id.to_string()), ("state", (*state).to_owned())],
+        ),
+        Refusal::VersionMismatch { kind, id, expected, current } => status::retry_info(
+            Code::Aborted,
+            message,
+            DOMAIN,
+            reason(ErrorReason::VersionMismatch),
+            [
+                ("document", kind.as_str().to_owned()),
+                ("id", id.to_string()),
+                ("expected", expected.to_string()),
+                ("current", current.to_string()),
+            ],
+            status::RETRY_DELAY,
+        ),
+        Refusal::LineNotFound { line, sku } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LineNotFound,
+            vec![("line", line.to_string()), ("sku", sku.to_string())],
+        ),
+        Refusal::AlreadyCounting { sku, count_id } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::AlreadyCounting,
+            vec![("sku", sku.to_string()), ("count_id", count_id.to_string())],
+        ),
+        Refusal::CountIncomplete { count_id, uncounted, sku } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::CountIncomplete,
+            vec![("count_id", count_id.to_string()), ("uncounted", uncounted.to_string()), ("sku", sku.to_string())],
+        ),
+        Refusal::TooLarge { limit } => {
+            info(Code::FailedPrecondition, message, ErrorReason::TooLarge, vec![("limit", limit.to_string())])
+        }
+        Refusal::OverReceipt { line, sku, limit, requested } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::OverReceipt,
+            vec![
+                ("line", line.to_string()),
+                ("sku", sku.to_string()),
+                ("limit", limit.to_string()),
+                ("requested", requested.to_string()),
+            ],
+        ),
+        Refusal::BelowReceived { line, sku, least, requested } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::BelowReceived,
+            vec![
+                ("line", line.to_string()),
+                ("sku", sku.to_string()),
+                ("least", least.to_string()),
+                ("requested", requested.to_string()),
+            ],
+        ),
+        Refusal::OtherLocation { location } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::OtherLocation,
+            vec![("location_id", location.to_string())],
+        ),
+        Refusal::PromiseWaiting { promise_id, waiting } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::PromiseWaiting,
+            vec![("promise_id", promise_id.to_string()), ("waiting", waiting.to_string())],
+        ),
+        Refusal::LineExceeded { line, sku, limit, requested } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LineExceeded,
+            vec![
+                ("line", line.to_string()),
+                ("sku", sku.to_string()),
+                ("limit", limit.to_string()),
+                ("requested", requested.to_string()),
+            ],
+        ),
     }
 }
 

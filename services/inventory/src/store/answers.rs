@@ -8,10 +8,15 @@ use chrono::{DateTime, Utc};
 use oneshelf_values::{HoldId, HoldState, HoldTerms, hold::Hold};
 use serde::{Deserialize, Serialize};
 
+use super::{counts::CountRows, inbounds::InboundRows, promises::PromiseRows, transfers::TransferRows};
 use crate::domain::{
+    count::Count,
     group::Answer,
     hold::StockHold,
+    inbound::Inbound,
+    promise::Promise,
     stock_level::{Level, LevelKey},
+    transfer::Transfer,
 };
 
 #[derive(Serialize, Deserialize)]
@@ -23,6 +28,11 @@ enum Stored {
     },
     /// SKU, location, then sellable, damaged, quarantine, soft, hard, version, and the location's policy.
     Levels(Vec<(String, String, [i64; 6], bool)>, DateTime<Utc>),
+    /// Documents change later, so they are kept as they were answered.
+    Transfer(TransferRows),
+    Count(CountRows),
+    Inbound(InboundRows),
+    Promise(PromiseRows),
 }
 
 pub fn encode(answer: &Answer) -> Vec<u8> {
@@ -52,6 +62,10 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                 .collect(),
             *at,
         ),
+        Answer::Transfer(transfer) => Stored::Transfer((&**transfer).into()),
+        Answer::Count(count) => Stored::Count((&**count).into()),
+        Answer::Inbound(inbound) => Stored::Inbound((&**inbound).into()),
+        Answer::Promise(promise) => Stored::Promise((&**promise).into()),
     };
     // Plain structs of text and numbers always have a JSON form.
     serde_json::to_vec(&stored).unwrap_or_default()
@@ -88,5 +102,17 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
             })
             .collect::<Result<_, _>>()
             .map(|levels| Answer::Levels(levels, at)),
+        Stored::Transfer(rows) => Transfer::try_from(rows).map(|transfer| Answer::Transfer(Box::new(transfer))),
+        Stored::Count(rows) => Count::try_from(rows).map(|count| Answer::Count(Box::new(count))),
+        Stored::Inbound(rows) => Inbound::try_from(rows).map(|inbound| Answer::Inbound(Box::new(inbound))),
+        Stored::Promise(rows) => Promise::try_from(rows).map(|promise| Answer::Promise(Box::new(promise))),
     }
+}
+
+pub fn encode_class_counts(counts: [u64; 3]) -> Vec<u8> {
+    serde_json::to_vec(&counts).unwrap_or_default()
+}
+
+pub fn decode_class_counts(bytes: &[u8]) -> Result<[u64; 3], sqlx::Error> {
+    serde_json::from_slice(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
 }

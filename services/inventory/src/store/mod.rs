@@ -3,10 +3,16 @@
 
 pub mod answers;
 pub mod channels;
+pub mod count_plan;
+pub mod counts;
+pub mod documents;
 pub mod holds;
+pub mod inbounds;
 pub mod ledger;
 pub mod locations;
+pub mod promises;
 pub mod stock_levels;
+pub mod transfers;
 
 /// A stored row that does not fit the domain: somebody wrote around the service, or a migration went wrong.
 #[derive(Debug, thiserror::Error)]

@@ -145,6 +145,34 @@ fn columns(keys: &[LevelKey]) -> (Vec<&str>, Vec<&str>) {
     keys.iter().map(|key| (key.sku.as_str(), key.location.as_str())).unzip()
 }
 
+/// The SKUs that have a level at a location, of a range with both ends included.
+pub async fn list_skus(
+    pool: &PgPool,
+    location: &LocationId,
+    first: Option<&Sku>,
+    last: Option<&Sku>,
+    limit: i64,
+) -> Result<Vec<Sku>, sqlx::Error> {
+    let skus = sqlx::query_scalar!(
+        r#"
+        SELECT sku
+          FROM inventory.stock_levels
+         WHERE location_id = $1
+           AND ($2::TEXT IS NULL OR sku >= $2)
+           AND ($3::TEXT IS NULL OR sku <= $3)
+         ORDER BY sku
+         LIMIT $4
+        "#,
+        location.as_str(),
+        first.map(Sku::as_str),
+        last.map(Sku::as_str),
+        limit,
+    )
+    .fetch_all(pool)
+    .await?;
+    skus.iter().map(|sku| super::parse("stock_levels", "sku", sku)).collect()
+}
+
 /// Reads a page of levels in (SKU, location) order, after `after`.
 pub async fn list_stock_levels(
     pool: &PgPool,

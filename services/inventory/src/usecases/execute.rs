@@ -4,10 +4,13 @@
 //! |---|---|
 //! | begin | always |
 //! | answers of repeated requests | a command carries a request key |
+//! | lock documents, and read their lines (2 per kind) | a command is about a document |
 //! | lock holds, and read their lines (2) | a command names a hold |
 //! | make missing levels | goods are moved |
 //! | lock levels, sorted by (SKU, location) | always |
-//! | insert holds (2), update holds (2), update levels, append ledger, append outbox, store answers | if there are any |
+//! | look for open counts | a count begins or grows |
+//! | read what is to come and who waits for it (2) | goods are received, ordered, sent or promised for a day |
+//! | insert holds (2), update holds (2), update levels, append ledger, append outbox, documents (2 per kind), store answers | if there are any |
 //! | commit | always |
 //!
 //! So a group of one and a group of 512 cost the same number of round trips, and a hot SKU costs one row lock and one
@@ -27,7 +30,7 @@ use oneshelf_kit::{
     outbox, pg,
     schema::Schema,
 };
-use oneshelf_values::{Clock, HoldId};
+use oneshelf_values::{Clock, HoldId, PromiseId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -35,8 +38,10 @@ use super::{Error, Inventory};
 use crate::{
     domain::{
         Refusal,
-        group::{Answer, Command, Shelf},
+        document::Documents,
+        group::{Answer, Command, MoveKind, PromiseAct, Shelf},
         hold::StockHold,
+        promise::Promise,
         stock_level::LevelKey,
     },
     events, store,
@@ -71,7 +76,14 @@ impl Job {
         let sku = match &self.command {
             Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
             Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
-            Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => None,
+            Command::Commit(_)
+            | Command::Release { .. }
+            | Command::Extend { .. }
+            | Command::Expire { .. }
+            | Command::Transfer(_)
+            | Command::Count(_)
+            | Command::Inbound(_)
+            | Command::Promise(_) => None,
         };
         let mut hasher = DefaultHasher::new();
         sku.hash(&mut hasher);
@@ -131,7 +143,9 @@ async fn apply_group(
     let now = clock.now();
     let claims = claim(conn, schema, jobs).await?;
 
-    let hold_ids: BTreeSet<Uuid> = jobs.iter().filter_map(|job| hold_id(&job.command)).map(Uuid::from).collect();
+    let documents = store::documents::lock_documents(conn, &named_documents(jobs)).await?;
+    let hold_ids: BTreeSet<Uuid> =
+        jobs.iter().filter_map(|job| hold_id(&job.command)).chain(documents.hold_ids()).map(Uuid::from).collect();
     let holds = if hold_ids.is_empty() {
         HashMap::new()
     } else {
@@ -140,13 +154,36 @@ async fn apply_group(
 
     let mut keys = BTreeSet::new();
     let mut moved = BTreeSet::new();
+    let mut frozen = BTreeSet::new();
+    let mut future: BTreeSet<LevelKey> = documents.future_keys().collect();
     for job in jobs {
         match &job.command {
             Command::Hold(hold) => keys.extend(hold.lines.iter().map(|(key, _)| key.clone())),
-            Command::Move(command) => moved.extend(command.lines.iter().map(|line| line.key.clone())),
+            Command::Move(command) => {
+                let receipt = command.kind == MoveKind::Receipt;
+                future.extend(command.lines.iter().filter(|_| receipt).map(|line| line.key.clone()));
+                moved.extend(command.lines.iter().map(|line| line.key.clone()));
+            }
+            Command::Inbound(command) => {
+                let keys = command.new_keys(&documents);
+                future.extend(keys.iter().cloned());
+                moved.extend(keys);
+            }
+            Command::Promise(command) => {
+                future.extend(command.new_keys());
+                moved.extend(command.new_keys());
+            }
+            Command::Transfer(command) => moved.extend(command.new_keys()),
+            Command::Count(command) if command.freezes() => {
+                let keys = command.level_keys(&documents);
+                frozen.extend(keys.iter().cloned());
+                moved.extend(keys);
+            }
+            Command::Count(command) => keys.extend(command.level_keys(&documents)),
             Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => {}
         }
     }
+    keys.extend(documents.level_keys());
     keys.extend(holds.values().flat_map(|hold| hold.lines.iter().map(|line| line.key.clone())));
     if !moved.is_empty() {
         let moved: Vec<LevelKey> = moved.into_iter().collect();
@@ -156,8 +193,18 @@ async fn apply_group(
     let keys: Vec<LevelKey> = keys.into_iter().collect();
     let levels = store::stock_levels::lock_stock_levels(conn, &keys).await?;
 
+    let documents = renew_promises(conn, documents).await?;
     let known = holds.clone();
-    let mut shelf = Shelf::new(levels, holds);
+    let mut shelf = Shelf::new(levels, holds).with_documents(documents);
+    if !frozen.is_empty() {
+        let frozen: Vec<LevelKey> = frozen.into_iter().collect();
+        let counting = store::counts::list_open_counts(conn, &frozen).await?;
+        shelf = shelf.with_counts(&frozen, counting);
+    }
+    if !future.is_empty() {
+        let keys: Vec<LevelKey> = future.into_iter().collect();
+        shelf = shelf.with_futures(store::promises::list_futures(conn, &keys).await?);
+    }
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(jobs.len());
     let mut first_with: HashMap<HoldId, usize> = HashMap::new();
     for (place, (job, claim)) in jobs.iter().zip(&claims).enumerate() {
@@ -275,7 +322,25 @@ async fn save(
     if !changes.movements.is_empty() {
         store::ledger::append_movements(conn, &changes.movements, now).await?;
     }
+    store::documents::save_documents(conn, &changes, now).await?;
     outbox::append(conn, schema, &events::publish(&changes.events, clock, now), now).await
+}
+
+/// The promises of a group as they are now that their levels are locked: goods that came in meanwhile may have gone to
+/// them. Their holds were locked as they were known before; if there are more now, the group runs again.
+async fn renew_promises(conn: &mut PgConnection, mut documents: Documents) -> Result<Documents, Error> {
+    if documents.promises.is_empty() {
+        return Ok(documents);
+    }
+    let ids: Vec<Uuid> = documents.promises.keys().copied().map(Uuid::from).collect();
+    let renewed = store::promises::lock_promises(conn, &ids).await?;
+    let same =
+        |(id, promise): (&PromiseId, &Promise)| renewed.get(id).is_some_and(|one| one.held_by == promise.held_by);
+    if !documents.promises.iter().all(same) {
+        return Err(Error::Conflict);
+    }
+    documents.promises = renewed;
+    Ok(documents)
 }
 
 /// The hold that a command names.
@@ -284,6 +349,34 @@ fn hold_id(command: &Command) -> Option<HoldId> {
         Command::Hold(hold) => Some(hold.hold_id),
         Command::Commit(commit) => Some(commit.hold_id),
         Command::Release { hold_id } | Command::Extend { hold_id, .. } | Command::Expire { hold_id } => Some(*hold_id),
-        Command::Move(_) => None,
+        Command::Promise(command) => match &command.act {
+            PromiseAct::Commit { request_id, .. } => Some((*request_id).into()),
+            _ => None,
+        },
+        Command::Move(_) | Command::Transfer(_) | Command::Count(_) | Command::Inbound(_) => None,
     }
+}
+
+/// The documents that commands name.
+fn named_documents(jobs: &[Job]) -> store::documents::Named {
+    let mut named = store::documents::Named::default();
+    for job in jobs {
+        match &job.command {
+            Command::Transfer(command) => {
+                named.transfers.insert(command.transfer_id.into());
+            }
+            Command::Count(command) => {
+                named.counts.insert(command.count_id.into());
+            }
+            Command::Inbound(command) => {
+                named.inbounds.insert(command.inbound_id.into());
+                named.inbounds.extend(command.order_id().map(Uuid::from));
+            }
+            Command::Promise(command) => {
+                named.promises.insert(command.promise_id.into());
+            }
+            _ => {}
+        }
+    }
+    named
 }

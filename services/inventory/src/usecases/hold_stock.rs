@@ -19,6 +19,6 @@ impl Inventory {
 pub(super) fn hold_of(answer: Answer) -> Result<StockHold, Error> {
     match answer {
         Answer::Hold(hold) => Ok(hold),
-        Answer::Levels(..) => Err(Error::Unexpected("levels answered to a hold's command")),
+        _ => Err(Error::Unexpected("something else answered to a hold's command")),
     }
 }

@@ -1,14 +1,19 @@
 //! One file per verb. Every stock change goes through [`execute`], in groups; reads go their own short way.
 
+pub mod count_plan;
+pub mod counts;
 pub mod create_location;
 pub mod execute;
 pub mod expire_holds;
 pub mod get_availability;
 pub mod hold_stock;
+pub mod inbounds;
 pub mod list;
 pub mod move_stock;
+pub mod promises;
 pub mod resolve_hold;
 pub mod take_channels;
+pub mod transfers;
 
 use std::sync::Arc;
 

@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use oneshelf_kit::{auth::Caller, idempotency::Key};
-use oneshelf_values::LocationId;
+use oneshelf_values::{LocationId, new_id};
 
 use super::{Error, Inventory, execute::Job};
 use crate::domain::{
+    document::HoldIds,
     group::{Answer, Command, MoveKind, MoveLine, MoveStock},
     stock_level::{Level, LevelKey},
 };
@@ -33,6 +34,7 @@ impl Inventory {
         let effective_at = self.effective_at(caller, moved.effective_at)?;
         let command = Command::Move(MoveStock {
             movement_id: key.request_id,
+            hold_ids: HoldIds::new(new_id(&self.clock)),
             kind: moved.kind,
             location: moved.location,
             lines: moved.lines,
@@ -41,7 +43,7 @@ impl Inventory {
         });
         match self.execute(Job::keyed(key, command)).await? {
             Answer::Levels(levels, at) => Ok((levels, at)),
-            Answer::Hold(_) => Err(Error::Unexpected("a hold answered to a movement")),
+            _ => Err(Error::Unexpected("something else answered to a movement")),
         }
     }
 }

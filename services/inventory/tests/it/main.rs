@@ -4,7 +4,11 @@
 mod availability;
 mod channel_changed;
 mod concurrency;
+mod counts;
 mod holds;
+mod inbounds;
 mod locations;
 mod movements;
+mod promises;
 mod support;
+mod transfers;

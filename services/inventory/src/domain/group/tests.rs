@@ -22,7 +22,7 @@ fn hold(id: u128, terms: HoldTerms, allow_partial: bool, lines: Vec<(LevelKey, i
         terms,
         channel: None,
         reference: String::new(),
-        fingerprint: [0; 32],
+        fingerprint: [1; 32],
         allow_partial,
         lines,
     })
@@ -31,6 +31,7 @@ fn hold(id: u128, terms: HoldTerms, allow_partial: bool, lines: Vec<(LevelKey, i
 fn moved(kind: MoveKind, key: LevelKey, delta: i64) -> Command {
     Command::Move(MoveStock {
         movement_id: Uuid::nil(),
+        hold_ids: HoldIds::new(Uuid::nil()),
         kind,
         location: key.location.clone(),
         lines: vec![MoveLine { key, bucket: Bucket::Sellable, delta }],

@@ -130,7 +130,7 @@ fn ttl(violations: &mut Violations, ttl: Option<prost_types::Duration>) -> Optio
 }
 
 /// An optional channel; a malformed one is noted, which refuses the request.
-fn channel(violations: &mut Violations, text: &str) -> Option<ChannelId> {
+pub(super) fn channel(violations: &mut Violations, text: &str) -> Option<ChannelId> {
     (!text.is_empty()).then(|| violations.check("channel_id", text.parse())).flatten()
 }
 

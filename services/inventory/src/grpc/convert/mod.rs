@@ -1,25 +1,51 @@
 //! Messages to domain values, all violations of a request at once; domain values to messages. Here: what every request
 //! has; the rest by noun.
 
+mod counts;
 mod holds;
+mod inbounds;
 mod movements;
+mod promises;
 mod records;
+mod transfers;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use oneshelf_kit::status::Violations;
 use oneshelf_values::{LocationId, Sku};
 use tonic::Status;
 use uuid::Uuid;
 
 pub use self::{
+    counts::{
+        approve_count, cancel_count, compute_abc_classes, count_filters, count_id, count_message, due_message,
+        due_request, post_count, record_count, request_recount, set_abc_classes, set_count_schedule, start_count,
+    },
     holds::{commit_lines, extension, hold_id, hold_message, hold_ref, hold_request},
+    inbounds::{
+        after_due, amend_purchase_order, cancel_purchase_order, close_inbound, create_asn, create_purchase_order,
+        inbound_due_filter, inbound_due_message, inbound_filter, inbound_id, inbound_message, receive_inbound,
+    },
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
+    promises::{
+        atp_request, cancel_promise, commit_promise, promise_filters, promise_id, promise_message, promise_stock,
+    },
     records::{
         as_of_request, availability_message, availability_request, filters, location_id, location_message, new_location,
     },
+    transfers::{
+        allocate_transfer, approve_transfer, cancel_transfer, create_transfer, receive_transfer, resolve_transfer,
+        ship_transfer, transfer_filters, transfer_id, transfer_message,
+    },
+};
+use self::{
+    holds::channel,
+    movements::{adjustment_reason, bucket, bucket_message},
+    records::skus,
 };
 
 pub const MAX_LINES: usize = 2_000;
+
+const MAX_DOCUMENT_LINES: usize = crate::domain::document::MAX_LINES;
 
 const MAX_QUANTITY: i64 = 1_000_000_000_000;
 
@@ -60,11 +86,75 @@ fn line_count(violations: &mut Violations, field: &str, count: usize) {
     }
 }
 
+fn document_lines(violations: &mut Violations, count: usize) {
+    if count == 0 || count > MAX_DOCUMENT_LINES {
+        violations.add("lines", format!("must have 1 to {MAX_DOCUMENT_LINES} entries"));
+    }
+}
+
+/// Documents name each SKU once.
+fn named_once<'a>(violations: &mut Violations, field: &str, skus: impl IntoIterator<Item = &'a Sku>) {
+    let mut seen = std::collections::HashSet::new();
+    if let Some(twice) = skus.into_iter().find(|sku| !seen.insert(*sku)) {
+        violations.add(field, format!("{twice} is named twice"));
+    }
+}
+
+/// The version that the caller has read; 0 stands for any.
+fn expected_version(violations: &mut Violations, version: i64) -> Option<i64> {
+    if version < 0 {
+        violations.add("expected_version", "must not be negative");
+    }
+    (version > 0).then_some(version)
+}
+
+/// An optional day; a malformed one is noted, which refuses the request.
+fn date(violations: &mut Violations, field: impl Into<String>, text: &str) -> Option<NaiveDate> {
+    if text.is_empty() {
+        return None;
+    }
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(|day| (1900..=9999).contains(&day.year()));
+    if day.is_none() {
+        violations.add(field, "must be a day such as 2026-11-30, of the years 1900 to 9999");
+    }
+    day
+}
+
+fn required_date(violations: &mut Violations, field: &str, text: &str) -> Option<NaiveDate> {
+    if text.is_empty() {
+        violations.add(field, "is required");
+    }
+    date(violations, field, text)
+}
+
+fn day_text(day: Option<NaiveDate>) -> String {
+    day.map_or_else(String::new, |day| day.to_string())
+}
+
+/// Where a list by creation time goes on.
+pub fn before(token: &str) -> Result<Option<(DateTime<Utc>, Uuid)>, Status> {
+    let Some(parts) = page_token(token, 2)? else { return Ok(None) };
+    let at = parts[0].parse().ok().and_then(DateTime::from_timestamp_micros);
+    at.zip(parts[1].parse().ok()).map(Some).ok_or_else(bad_token)
+}
+
+/// Where a list by an instant and a text goes on.
+pub fn after_instant(token: &str) -> Result<Option<(DateTime<Utc>, &str)>, Status> {
+    let Some(parts) = page_token(token, 2)? else { return Ok(None) };
+    let at = parts[0].parse().ok().and_then(DateTime::from_timestamp_micros);
+    at.map(|at| Some((at, parts[1]))).ok_or_else(bad_token)
+}
+
+/// The token of [`before`] and of [`after_instant`].
+pub fn before_token(at: DateTime<Utc>, id: impl std::fmt::Display) -> String {
+    format!("{}\t{id}", at.timestamp_micros())
+}
+
 fn instant(violations: &mut Violations, field: &str, time: Option<prost_types::Timestamp>) -> Option<DateTime<Utc>> {
     let time = time?;
     let parsed = DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).unwrap_or(u32::MAX));
     match parsed {
-        Some(at) if (1900..=9999).contains(&chrono::Datelike::year(&at)) => Some(oneshelf_values::clock::truncate(at)),
+        Some(at) if (1900..=9999).contains(&at.year()) => Some(oneshelf_values::clock::truncate(at)),
         _ => {
             violations.add(field, "must be an instant of the years 1900 to 9999");
             None

@@ -88,17 +88,7 @@ pub fn adjustment(request: &proto::AdjustStockRequest) -> Result<(Key, Moved), S
             })
         })
         .collect();
-    let reason = match proto::AdjustmentReason::try_from(request.reason) {
-        Ok(proto::AdjustmentReason::Found) => Some(AdjustmentReason::Found),
-        Ok(proto::AdjustmentReason::Lost) => Some(AdjustmentReason::Lost),
-        Ok(proto::AdjustmentReason::Damaged) => Some(AdjustmentReason::Damaged),
-        Ok(proto::AdjustmentReason::WriteOff) => Some(AdjustmentReason::WriteOff),
-        Ok(proto::AdjustmentReason::Count) => Some(AdjustmentReason::Count),
-        Ok(proto::AdjustmentReason::Unspecified) | Err(_) => {
-            violations.add("reason", "must be a known reason");
-            None
-        }
-    };
+    let reason = adjustment_reason(&mut violations, request.reason);
     let reference = reference(&mut violations, &request.reference);
     let effective_at = instant(&mut violations, "effective_time", request.effective_time);
     let moved = (|| {
@@ -116,7 +106,29 @@ pub fn adjustment(request: &proto::AdjustStockRequest) -> Result<(Key, Moved), S
     complete(violations, moved)
 }
 
-fn bucket(violations: &mut Violations, field: impl Into<String>, value: i32) -> Option<Bucket> {
+pub(super) fn adjustment_reason(violations: &mut Violations, value: i32) -> Option<AdjustmentReason> {
+    match proto::AdjustmentReason::try_from(value) {
+        Ok(proto::AdjustmentReason::Found) => Some(AdjustmentReason::Found),
+        Ok(proto::AdjustmentReason::Lost) => Some(AdjustmentReason::Lost),
+        Ok(proto::AdjustmentReason::Damaged) => Some(AdjustmentReason::Damaged),
+        Ok(proto::AdjustmentReason::WriteOff) => Some(AdjustmentReason::WriteOff),
+        Ok(proto::AdjustmentReason::Count) => Some(AdjustmentReason::Count),
+        Ok(proto::AdjustmentReason::Unspecified) | Err(_) => {
+            violations.add("reason", "must be a known reason");
+            None
+        }
+    }
+}
+
+pub(super) fn bucket_message(bucket: Bucket) -> proto::StockBucket {
+    match bucket {
+        Bucket::Sellable => proto::StockBucket::Sellable,
+        Bucket::Damaged => proto::StockBucket::Damaged,
+        Bucket::Quarantine => proto::StockBucket::Quarantine,
+    }
+}
+
+pub(super) fn bucket(violations: &mut Violations, field: impl Into<String>, value: i32) -> Option<Bucket> {
     match proto::StockBucket::try_from(value) {
         Ok(proto::StockBucket::Unspecified | proto::StockBucket::Sellable) => Some(Bucket::Sellable),
         Ok(proto::StockBucket::Damaged) => Some(Bucket::Damaged),

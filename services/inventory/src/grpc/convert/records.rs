@@ -72,7 +72,7 @@ pub fn availability_request(request: &proto::GetAvailabilityRequest) -> Result<(
     complete(violations, channel.map(|channel| (channel, skus)))
 }
 
-fn skus(violations: &mut Violations, texts: &[String]) -> Vec<Sku> {
+pub(super) fn skus(violations: &mut Violations, texts: &[String]) -> Vec<Sku> {
     line_count(violations, "skus", texts.len());
     texts
         .iter()

@@ -134,7 +134,9 @@ impl Shelf {
             "SELECT (SELECT COUNT(*) FROM inventory.locations) + (SELECT COUNT(*) FROM inventory.stock_levels)
                   + (SELECT COUNT(*) FROM inventory.ledger_entries) + (SELECT COUNT(*) FROM inventory.holds)
                   + (SELECT COUNT(*) FROM inventory.hold_lines) + (SELECT COUNT(*) FROM inventory.outbox_packs)
-                  + (SELECT COUNT(*) FROM inventory.idempotency_keys)",
+                  + (SELECT COUNT(*) FROM inventory.idempotency_keys)
+                  + (SELECT COUNT(*) FROM inventory.transfers) + (SELECT COUNT(*) FROM inventory.counts)
+                  + (SELECT COUNT(*) FROM inventory.inbounds) + (SELECT COUNT(*) FROM inventory.promises)",
         )
         .fetch_one(self.db.pool())
         .await
