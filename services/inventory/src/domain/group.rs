@@ -663,4 +663,6 @@ impl Changes {
 }
 
 #[cfg(test)]
+mod document_tests;
+#[cfg(test)]
 mod tests;

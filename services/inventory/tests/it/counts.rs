@@ -93,9 +93,10 @@ async fn start_count_freezes_and_tells_the_counter_nothing_of_the_books() {
         (shelf.cycle(&[]), vec!["skus"]),
         (shelf.cycle(&["C", "c"]), vec!["skus"]),
         (pb::StartCountRequest { first_sku: "A".to_owned(), ..shelf.cycle(&["C"]) }, vec!["first_sku"]),
-        (pb::StartCountRequest { kind: pb::CountKind::Full.into(), bucket: 9, ..shelf.cycle(&["C"]) }, vec![
-            "bucket", "skus",
-        ]),
+        (
+            pb::StartCountRequest { kind: pb::CountKind::Full.into(), bucket: 9, ..shelf.cycle(&["C"]) },
+            vec!["bucket", "skus"],
+        ),
     ];
     for (request, expected) in cases {
         assert_eq!(fields(&shelf.client.start_count(request).await.unwrap_err()), expected);
@@ -333,11 +334,8 @@ async fn compute_abc_classes_and_set_abc_classes_and_set_count_schedule_say_what
     shelf.client.set_abc_classes(set.clone()).await.unwrap();
     let reused = pb::SetAbcClassesRequest { location_id: "SHOP".to_owned(), ..set };
     assert_eq!(reason(&shelf.client.set_abc_classes(reused).await.unwrap_err()), "REQUEST_ID_REUSED");
-    let compute = pb::ComputeAbcClassesRequest {
-        request_id: shelf.id(),
-        location_id: "WH".to_owned(),
-        ..Default::default()
-    };
+    let compute =
+        pb::ComputeAbcClassesRequest { request_id: shelf.id(), location_id: "WH".to_owned(), ..Default::default() };
     let first = shelf.client.compute_abc_classes(compute.clone()).await.unwrap().into_inner();
     assert_eq!((first.a, first.b, first.c), (1, 1, 2));
     assert_eq!(shelf.client.compute_abc_classes(compute).await.unwrap().into_inner(), first);
@@ -362,7 +360,11 @@ async fn compute_abc_classes_and_set_abc_classes_and_set_count_schedule_say_what
     };
     let page = shelf.client.list_due_counts(list(String::new())).await.unwrap().into_inner();
     let expected = [("DEAD", pb::AbcClass::A), ("FAST", pb::AbcClass::A), ("MID", pb::AbcClass::B)];
-    assert_eq!(names(&page.due), expected.map(|(sku, class)| (sku.to_owned(), class)), "the pinned one keeps its class");
+    assert_eq!(
+        names(&page.due),
+        expected.map(|(sku, class)| (sku.to_owned(), class)),
+        "the pinned one keeps its class"
+    );
     let page = shelf.client.list_due_counts(list(page.next_page_token)).await.unwrap().into_inner();
     assert_eq!(names(&page.due), [("SLOW".to_owned(), pb::AbcClass::C)]);
 
@@ -388,10 +390,7 @@ async fn compute_abc_classes_and_set_abc_classes_and_set_count_schedule_say_what
         location_id: "WH".to_owned(),
         entries: vec![pb::AbcEntry { sku: String::new(), class: 9 }],
     };
-    assert_eq!(
-        fields(&shelf.client.set_abc_classes(bad).await.unwrap_err()),
-        ["entries[0].sku", "entries[0].class"]
-    );
+    assert_eq!(fields(&shelf.client.set_abc_classes(bad).await.unwrap_err()), ["entries[0].sku", "entries[0].class"]);
     let bad = pb::ComputeAbcClassesRequest {
         request_id: shelf.id(),
         location_id: "WH".to_owned(),
@@ -400,7 +399,8 @@ async fn compute_abc_classes_and_set_abc_classes_and_set_count_schedule_say_what
         b_percent: 0,
     };
     assert_eq!(fields(&shelf.client.compute_abc_classes(bad).await.unwrap_err()), ["days", "b_percent"]);
-    let bad = pb::SetCountScheduleRequest { request_id: shelf.id(), location_id: "WH".to_owned(), ..Default::default() };
+    let bad =
+        pb::SetCountScheduleRequest { request_id: shelf.id(), location_id: "WH".to_owned(), ..Default::default() };
     assert_eq!(fields(&shelf.client.set_count_schedule(bad).await.unwrap_err()), ["a_days", "b_days", "c_days"]);
 }
 

@@ -21,7 +21,8 @@ impl Shelf {
 
     async fn allocated(&mut self, lines: &[(&str, i64)]) -> pb::Transfer {
         let request = self.new_transfer(lines);
-        let transfer_id = self.client.create_transfer(request).await.unwrap().into_inner().transfer.unwrap().transfer_id;
+        let transfer_id =
+            self.client.create_transfer(request).await.unwrap().into_inner().transfer.unwrap().transfer_id;
         let approve = pb::ApproveTransferRequest {
             request_id: self.id(),
             transfer_id: transfer_id.clone(),
@@ -67,11 +68,7 @@ impl Shelf {
     }
 
     fn cancellation(&self, transfer_id: &str) -> pb::CancelTransferRequest {
-        pb::CancelTransferRequest {
-            request_id: self.id(),
-            transfer_id: transfer_id.to_owned(),
-            ..Default::default()
-        }
+        pb::CancelTransferRequest { request_id: self.id(), transfer_id: transfer_id.to_owned(), ..Default::default() }
     }
 
     /// Sellable, damaged and held of a SKU at a location.
@@ -99,11 +96,8 @@ async fn create_transfer_changes_no_stock_and_repeats_its_answer() {
     let transfer = made.transfer.clone().unwrap();
     assert_eq!((transfer.transfer_id.as_str(), transfer.version), (request.request_id.as_str(), 1));
     assert_eq!(transfer.state(), pb::TransferState::Requested);
-    let approve = pb::ApproveTransferRequest {
-        request_id: shelf.id(),
-        transfer_id: transfer.transfer_id,
-        ..Default::default()
-    };
+    let approve =
+        pb::ApproveTransferRequest { request_id: shelf.id(), transfer_id: transfer.transfer_id, ..Default::default() };
     shelf.client.approve_transfer(approve).await.unwrap();
     assert_eq!(shelf.client.create_transfer(request.clone()).await.unwrap().into_inner(), made, "as it was answered");
     let other = pb::CreateTransferRequest { reference: "other".to_owned(), ..request.clone() };
@@ -168,11 +162,8 @@ async fn allocate_transfer_holds_at_the_source_and_nobody_else_may_end_that_hold
     let (whole, partial) = (allocate(false), allocate(true));
     let early = shelf.client.allocate_transfer(whole.clone()).await.unwrap_err();
     assert_eq!(reason(&early), "DOCUMENT_STATE");
-    let approve = pb::ApproveTransferRequest {
-        request_id: shelf.id(),
-        transfer_id: transfer_id.clone(),
-        ..Default::default()
-    };
+    let approve =
+        pb::ApproveTransferRequest { request_id: shelf.id(), transfer_id: transfer_id.clone(), ..Default::default() };
     shelf.client.approve_transfer(approve).await.unwrap();
     let short = shelf.client.allocate_transfer(whole).await.unwrap_err();
     assert_eq!((short.code(), reason(&short).as_str()), (Code::FailedPrecondition, "INSUFFICIENT_STOCK"));
@@ -187,8 +178,7 @@ async fn allocate_transfer_holds_at_the_source_and_nobody_else_may_end_that_hold
     let release = pb::ReleaseHoldRequest { request_id: shelf.id(), hold_id: hold_id.to_string() };
     let refused = shelf.client.release_hold(release).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "HOLD_OWNED"));
-    let commit =
-        pb::CommitHoldRequest { request_id: shelf.id(), hold_id: hold_id.to_string(), ..Default::default() };
+    let commit = pb::CommitHoldRequest { request_id: shelf.id(), hold_id: hold_id.to_string(), ..Default::default() };
     assert_eq!(reason(&shelf.client.commit_hold(commit).await.unwrap_err()), "HOLD_OWNED");
     shelf.verify().await;
 }

@@ -8,8 +8,8 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
-    MAX_LINES, adjustment_reason, bucket, bucket_message, complete, expected_version, instant, line_count, location, named_once,
-    quantity, reference, request_id, sku, skus,
+    MAX_LINES, adjustment_reason, bucket, bucket_message, complete, expected_version, instant, line_count, location,
+    named_once, quantity, reference, request_id, sku, skus,
 };
 use crate::{
     domain::{

@@ -8,8 +8,8 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
-    MAX_DOCUMENT_LINES, bad_token, complete, date, document_lines, expected_version, instant, location, named_once, page_token,
-    quantity, reference, request_id, required_date, sku,
+    MAX_DOCUMENT_LINES, bad_token, complete, date, document_lines, expected_version, instant, location, named_once,
+    page_token, quantity, reference, request_id, required_date, sku,
 };
 use crate::{
     domain::{
