@@ -24,6 +24,9 @@ use super::{
     stock_level::{Bucket, LevelKey},
 };
 
+/// What a full count may grow to by what is found besides: all its lines are read for each command.
+pub const MAX_LINES: usize = 4_000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CountKind {
     /// Everything that a location has, or a range of its SKUs; what is found besides is added.
@@ -126,6 +129,16 @@ impl Count {
         document::check_version(DocumentKind::Count, self.count_id.into(), expected, self.version)
     }
 
+    /// Takes a SKU that was found besides those that were listed.
+    pub(super) fn add_line(&mut self, sku: &Sku, line: CountLine) -> Result<(), Refusal> {
+        self.expect(&[CountState::Counting])?;
+        if self.lines.len() >= MAX_LINES {
+            return Err(Refusal::TooLarge { limit: MAX_LINES as i64 });
+        }
+        self.lines.insert(sku.clone(), line);
+        Ok(())
+    }
+
     /// Notes what was found of a line; `add` adds to what this round found before, in another place.
     pub(super) fn record(&mut self, place: usize, sku: &Sku, quantity: i64, add: bool) -> Result<(), Refusal> {
         self.expect(&[CountState::Counting])?;
@@ -209,7 +222,7 @@ impl Count {
         }
     }
 
-    pub(super) fn expect(&self, states: &[CountState]) -> Result<(), Refusal> {
+    fn expect(&self, states: &[CountState]) -> Result<(), Refusal> {
         if states.contains(&self.state) {
             return Ok(());
         }

@@ -313,12 +313,13 @@ pub async fn list_futures(
     )
     .fetch_all(conn)
     .await?;
-    let mut parts: Vec<(Vec<(NaiveDate, i64)>, Vec<Claim>)> = vec![Default::default(); keys.len()];
+    let mut due: Vec<Vec<(NaiveDate, i64)>> = vec![Vec::new(); keys.len()];
     for row in supply {
-        parts[row.ordinality as usize - 1].0.push((row.day, row.quantity));
+        due[row.ordinality as usize - 1].push((row.day, row.quantity));
     }
+    let mut claimed: Vec<Vec<Claim>> = vec![Vec::new(); keys.len()];
     for row in claims {
-        parts[row.ordinality as usize - 1].1.push(Claim {
+        claimed[row.ordinality as usize - 1].push(Claim {
             promise_id: row.promise_id.into(),
             line: row.line_no as usize,
             due: row.due_on,
@@ -328,7 +329,8 @@ pub async fn list_futures(
             fills: row.fills,
         });
     }
-    Ok(keys.iter().cloned().zip(parts.into_iter().map(|(supply, claims)| Future::new(supply, claims))).collect())
+    let futures = due.into_iter().zip(claimed).map(|(supply, claims)| Future::new(supply, claims));
+    Ok(keys.iter().cloned().zip(futures).collect())
 }
 
 /// Sellable less held of these SKUs at these locations now; expired holds that wait for the sweeper count as free.

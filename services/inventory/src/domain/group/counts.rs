@@ -78,9 +78,8 @@ impl Shelf {
             CountAct::Record { entries, add } => {
                 for (place, (sku, quantity)) in entries.iter().enumerate() {
                     if count.kind == CountKind::Full && !count.lines.contains_key(sku) {
-                        count.expect(&[CountState::Counting])?;
                         let line = self.freeze_line(command.count_id, &count.key(sku), count.bucket)?;
-                        count.lines.insert(sku.clone(), line);
+                        count.add_line(sku, line)?;
                     }
                     count.record(place, sku, *quantity, *add)?;
                     dirty.insert(sku.clone());

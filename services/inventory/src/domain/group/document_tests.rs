@@ -88,20 +88,20 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (one.clone(), two.clone(), 1i64..20).prop_map(|(s, l, q)| Step::Receive(s, l, q)),
         1 => (one.clone(), two.clone(), 1i64..6).prop_map(|(s, l, q)| Step::Lose(s, l, q)),
         2 => (one.clone(), two.clone(), 1i64..6).prop_map(|(s, l, q)| Step::Hold(s, l, q)),
-        2 => pick.clone().prop_map(Step::Commit),
+        2 => pick.prop_map(Step::Commit),
         2 => (two.clone(), 1i64..8, 1i64..8).prop_map(|(l, a, b)| Step::NewTransfer(l, a, b)),
-        12 => (pick.clone(), act, 1i64..9).prop_map(|(pick, act, q)| Step::Transfer(pick, act, q)),
+        12 => (pick, act, 1i64..9).prop_map(|(pick, act, q)| Step::Transfer(pick, act, q)),
         2 => (two.clone(), 1i64..15, 0u64..9).prop_map(|(l, q, d)| Step::NewOrder(l, q, d)),
-        1 => (pick.clone(), 1i64..12, 0u64..9).prop_map(|(pick, q, d)| Step::NewNotice(pick, q, d)),
-        4 => (pick.clone(), 1i64..9, 0i64..3).prop_map(|(pick, q, r)| Step::Deliver(pick, q, r)),
-        1 => (pick.clone(), 0i64..20, 0u64..9).prop_map(|(pick, q, d)| Step::Amend(pick, q, d)),
-        1 => pick.clone().prop_map(Step::CloseInbound),
+        1 => (pick, 1i64..12, 0u64..9).prop_map(|(pick, q, d)| Step::NewNotice(pick, q, d)),
+        4 => (pick, 1i64..9, 0i64..3).prop_map(|(pick, q, r)| Step::Deliver(pick, q, r)),
+        1 => (pick, 0i64..20, 0u64..9).prop_map(|(pick, q, d)| Step::Amend(pick, q, d)),
+        1 => pick.prop_map(Step::CloseInbound),
         4 => (one.clone(), two.clone(), 1i64..9, 0u64..12).prop_map(|(s, l, q, d)| Step::Promise(s, l, q, d)),
-        2 => pick.clone().prop_map(Step::CommitPromise),
-        1 => pick.clone().prop_map(Step::CancelPromise),
+        2 => pick.prop_map(Step::CommitPromise),
+        1 => pick.prop_map(Step::CancelPromise),
         1 => (one, two).prop_map(|(s, l)| Step::StartCount(s, l)),
-        2 => (pick.clone(), 0i64..25).prop_map(|(pick, q)| Step::Record(pick, q)),
-        2 => pick.clone().prop_map(Step::FinishCount),
+        2 => (pick, 0i64..25).prop_map(|(pick, q)| Step::Record(pick, q)),
+        2 => pick.prop_map(Step::FinishCount),
         1 => pick.prop_map(Step::Recount),
         1 => Just(Step::NextDay),
         5 => Just(Step::EndGroup),
@@ -567,4 +567,37 @@ fn what_a_count_did_not_find_cannot_be_allocated_any_more() {
     let changes = shelf.finish();
     // Of 10, 8 were held and 5 are gone; 1 was shipped, and of the 7 that should follow 4 are there.
     assert_eq!((changes.transfers[0].lines[0].shipped, changes.transfers[0].lines[0].allocated), (1, 4));
+}
+
+#[test]
+fn a_full_count_does_not_grow_without_end() {
+    use crate::domain::count::{CountLine, CountState, MAX_LINES};
+
+    let count_id = CountId::from(Uuid::from_u128(9));
+    let lines = (0..MAX_LINES).map(|number| (format!("X{number}").parse().unwrap(), CountLine::frozen(0, 0))).collect();
+    let count = Count {
+        count_id,
+        location: place(0),
+        bucket: Bucket::Sellable,
+        kind: CountKind::Full,
+        state: CountState::Counting,
+        reference: String::new(),
+        lines,
+        version: 1,
+        created_at: start(),
+        updated_at: start(),
+    };
+    let mut shelf = Tables { counts: BTreeMap::from([(count_id, count)]), ..Tables::default() }.open();
+    let record = |sku: Sku| {
+        Command::Count(Box::new(CountCommand {
+            count_id,
+            expected_version: None,
+            movement_id: Uuid::from_u128(10),
+            effective_at: start(),
+            act: CountAct::Record { entries: vec![(sku, 1)], add: false },
+        }))
+    };
+    assert!(shelf.apply(&record("X1".parse().unwrap()), start()).is_ok());
+    let limit = MAX_LINES as i64;
+    assert_eq!(shelf.apply(&record(sku(0)), start()), Err(Refusal::TooLarge { limit }));
 }

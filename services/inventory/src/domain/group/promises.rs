@@ -10,7 +10,7 @@ use crate::domain::{
     event::Event,
     future::Claim,
     promise::{Promise, PromiseLine, PromiseState},
-    stock_level::LevelKey,
+    stock_level::{Level, LevelKey},
 };
 
 /// A command on one promise.
@@ -170,7 +170,7 @@ impl Shelf {
             .iter()
             .enumerate()
             .filter_map(|(place, line)| {
-                let oversold = self.levels.get(&line.key).map_or(line.quantity, |level| level.oversold());
+                let oversold = self.levels.get(&line.key).map_or(line.quantity, Level::oversold);
                 (oversold > 0).then(|| ShortLine {
                     line: place,
                     sku: line.key.sku.clone(),
@@ -208,7 +208,7 @@ impl Shelf {
         now: DateTime<Utc>,
     ) -> Result<(), Refusal> {
         let Some(future) = self.futures.get_mut(key) else { return Ok(()) };
-        let available = self.levels.get(key).map_or(0, |level| level.available());
+        let available = self.levels.get(key).map_or(0, Level::available);
         let served = future.serve(units.min(available));
         if served.is_empty() {
             return Ok(());
