@@ -89,10 +89,9 @@ impl Future {
         (shelf + self.free_by(day, today)).max(0)
     }
 
-    /// Of a promise of `quantity` units that fits: how many the future gives. The shelf gives the rest. Where the shelf
-    /// is oversold, what comes first heals that.
-    pub fn from_supply(&self, shelf: i64, quantity: i64, day: NaiveDate, today: NaiveDate) -> i64 {
-        (self.free_by(day, today) + shelf.min(0)).clamp(0, quantity)
+    /// Of a promise of `quantity` units that fits: how many the future gives. The shelf gives the rest.
+    pub fn from_supply(&self, quantity: i64, day: NaiveDate, today: NaiveDate) -> i64 {
+        self.free_by(day, today).clamp(0, quantity)
     }
 
     /// Serves claims in their order with units that have come; answers which got how many, and what they wait for still.
@@ -169,7 +168,7 @@ mod tests {
     fn what_comes_heals_an_oversold_shelf_first() {
         let future = Future::new([(day(1), 10)], vec![]);
         assert_eq!(future.available_to_promise(-4, day(1), day(0)), 6);
-        assert_eq!(future.from_supply(-4, 6, day(1), day(0)), 6);
+        assert_eq!(future.from_supply(6, day(1), day(0)), 6);
     }
 
     #[test]
@@ -243,7 +242,7 @@ mod tests {
                             .unwrap();
                         prop_assert_eq!(atp, naive.max(0));
                         if units <= atp {
-                            let later = future.from_supply(shelf - held, units, day(due), day(today));
+                            let later = future.from_supply(units, day(due), day(today));
                             prop_assert!(units - later <= shelf - held, "the shelf gives the rest");
                             held += units - later;
                             promised += units;

@@ -55,10 +55,10 @@ impl Shelf {
     fn count_cancellation(&self, count_id: &str) -> pb::CancelCountRequest {
         pb::CancelCountRequest { request_id: self.id(), count_id: count_id.to_owned(), ..Default::default() }
     }
+}
 
-    fn get(&self, count_id: &str, review: bool) -> pb::GetCountRequest {
-        pb::GetCountRequest { count_id: count_id.to_owned(), review, ..Default::default() }
-    }
+fn get(count_id: &str, review: bool) -> pb::GetCountRequest {
+    pb::GetCountRequest { count_id: count_id.to_owned(), review, ..Default::default() }
 }
 
 #[tokio::test]
@@ -261,7 +261,7 @@ async fn cancel_count_corrects_nothing_and_frees_its_skus() {
 async fn get_count_shows_the_books_only_to_those_who_review() {
     let mut shelf = Shelf::stocked().await;
     let count_id = shelf.started(&["A", "B"]).await;
-    let (blind, review) = (shelf.get(&count_id, false), shelf.get(&count_id, true));
+    let (blind, review) = (get(&count_id, false), get(&count_id, true));
     let mut counter = shelf.client_for(&["inventory:GetCount"], None).await;
     let seen = counter.get_count(blind).await.unwrap().into_inner().count.unwrap();
     assert!(seen.lines.iter().all(|line| line.review.is_none()));
@@ -269,16 +269,16 @@ async fn get_count_shows_the_books_only_to_those_who_review() {
     let mut reviewer = shelf.client_for(&["inventory:GetCount", "inventory:ReviewCount"], None).await;
     let seen = reviewer.get_count(review).await.unwrap().into_inner().count.unwrap();
     assert_eq!(seen.lines[0].review.unwrap().expected, 10);
-    let page = pb::GetCountRequest { page_size: 1, ..shelf.get(&count_id, false) };
+    let page = pb::GetCountRequest { page_size: 1, ..get(&count_id, false) };
     let page = shelf.client.get_count(page).await.unwrap().into_inner();
     assert_eq!(page.next_page_token, "A");
-    let page = pb::GetCountRequest { page_token: page.next_page_token, ..shelf.get(&count_id, false) };
+    let page = pb::GetCountRequest { page_token: page.next_page_token, ..get(&count_id, false) };
     let page = shelf.client.get_count(page).await.unwrap().into_inner();
     assert_eq!(page.count.unwrap().lines[0].sku, "B");
     let nobody = shelf.id();
-    let nobody = shelf.get(&nobody, false);
+    let nobody = get(&nobody, false);
     assert_eq!(reason(&shelf.client.get_count(nobody).await.unwrap_err()), "DOCUMENT_NOT_FOUND");
-    let bad = shelf.get("x", false);
+    let bad = get("x", false);
     assert_eq!(fields(&shelf.client.get_count(bad).await.unwrap_err()), ["count_id"]);
 }
 

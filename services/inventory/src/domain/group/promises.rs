@@ -110,7 +110,7 @@ impl Shelf {
                     available,
                 });
             }
-            let waiting = future.from_supply(shelf, *quantity, due, today);
+            let waiting = future.from_supply(*quantity, due, today);
             if waiting < *quantity {
                 from_shelf.push((key.clone(), quantity - waiting));
             }
