@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use oneshelf_kit::{outbox, schema::Schema};
 use oneshelf_proto::inventory::v1 as pb;
 use tonic::Code;
 
@@ -168,13 +169,12 @@ async fn goods_that_come_in_go_to_promises_by_day_and_then_in_their_order() {
     shelf.receive("WH", &[("A", 15)]).await;
     assert_eq!(shelf.read_promise(&late).await.lines[0].waiting, 0);
     assert_eq!(shelf.level("A").await, (23, 18, 5));
-    let filled: Vec<i64> = sqlx::query_scalar(
-        "SELECT aggregate_version FROM inventory.outbox_events WHERE routing_key = 'inventory.promise.filled.v1'
-          ORDER BY position",
-    )
-    .fetch_all(shelf.db.pool())
-    .await
-    .unwrap();
+    let told = outbox::read_all(shelf.db.pool(), Schema::new("inventory")).await.unwrap();
+    let filled: Vec<i64> = told
+        .iter()
+        .filter(|told| told.routing_key == "inventory.promise.filled.v1")
+        .map(|told| told.event.aggregate_version)
+        .collect();
     assert_eq!(filled, [1, 1, 2, 1]);
     shelf.verify().await;
 }
