@@ -297,7 +297,7 @@ pub async fn save_counts(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let heads: Vec<&Count> = counts.iter().map(|(count, _)| count).collect();
-    sqlx::query!(
+    let saved = sqlx::query!(
         r#"
         INSERT INTO inventory.counts (
             count_id
@@ -326,6 +326,7 @@ pub async fn save_counts(
            SET state = EXCLUDED.state
              , version = EXCLUDED.version
              , updated_at = EXCLUDED.updated_at
+         WHERE counts.version < EXCLUDED.version
         "#,
         &heads.iter().map(|count| Uuid::from(count.count_id)).collect::<Vec<_>>(),
         &heads.iter().map(|count| count.location.as_str()).collect::<Vec<_>>() as &[&str],
@@ -339,6 +340,7 @@ pub async fn save_counts(
     )
     .execute(&mut *conn)
     .await?;
+    super::documents::expect_all(&saved, heads.len())?;
 
     let lines: Vec<(&Count, &Sku, &CountLine)> =
         counts.iter().flat_map(|(count, dirty)| dirty.iter().map(move |sku| (count, sku, &count.lines[sku]))).collect();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, postgres::PgQueryResult};
 use uuid::Uuid;
 
 use super::{counts, inbounds, promises, transfers};
@@ -62,4 +62,13 @@ pub async fn save_documents(conn: &mut PgConnection, changes: &Changes, now: Dat
         promises::insert_promise_holds(conn, &changes.promise_holds).await?;
     }
     Ok(())
+}
+
+/// Fails where a document was made under the same id, or changed, since it was looked for: nobody's work is written over.
+/// The group runs again, and finds it.
+pub(super) fn expect_all(saved: &PgQueryResult, documents: usize) -> Result<(), sqlx::Error> {
+    if saved.rows_affected() as usize == documents {
+        return Ok(());
+    }
+    Err(sqlx::Error::Protocol("a document was changed by somebody else meanwhile".to_owned()))
 }

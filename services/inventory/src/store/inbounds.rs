@@ -365,7 +365,7 @@ pub async fn list_inbound_due(
 
 /// Writes new and changed orders and notices; changed ones were locked by this transaction.
 pub async fn save_inbounds(conn: &mut PgConnection, inbounds: &[Inbound]) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+    let saved = sqlx::query!(
         r#"
         INSERT INTO inventory.inbounds (
             inbound_id
@@ -400,6 +400,7 @@ pub async fn save_inbounds(conn: &mut PgConnection, inbounds: &[Inbound]) -> Res
            SET state = EXCLUDED.state
              , version = EXCLUDED.version
              , updated_at = EXCLUDED.updated_at
+         WHERE inbounds.version < EXCLUDED.version
         "#,
         &inbounds.iter().map(|one| Uuid::from(one.inbound_id)).collect::<Vec<_>>(),
         &inbounds.iter().map(|one| one.kind.as_str()).collect::<Vec<_>>() as &[&str],
@@ -416,6 +417,7 @@ pub async fn save_inbounds(conn: &mut PgConnection, inbounds: &[Inbound]) -> Res
     )
     .execute(&mut *conn)
     .await?;
+    super::documents::expect_all(&saved, inbounds.len())?;
 
     let lines: Vec<(&Inbound, i32, &InboundLine)> = inbounds
         .iter()

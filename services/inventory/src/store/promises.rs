@@ -381,7 +381,7 @@ pub async fn list_free(
 
 /// Writes new and changed promises with the figures of their lines, and in the order given, which becomes that of claims.
 pub async fn save_promises(conn: &mut PgConnection, promises: &[Promise]) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+    let saved = sqlx::query!(
         r#"
         INSERT INTO inventory.promises (
             promise_id
@@ -411,6 +411,7 @@ pub async fn save_promises(conn: &mut PgConnection, promises: &[Promise]) -> Res
              , hold_id = EXCLUDED.hold_id
              , version = EXCLUDED.version
              , updated_at = EXCLUDED.updated_at
+         WHERE promises.version < EXCLUDED.version
         "#,
         &promises.iter().map(|one| Uuid::from(one.promise_id)).collect::<Vec<_>>(),
         &promises.iter().map(|one| one.state.as_str()).collect::<Vec<_>>() as &[&str],
@@ -425,6 +426,7 @@ pub async fn save_promises(conn: &mut PgConnection, promises: &[Promise]) -> Res
     )
     .execute(&mut *conn)
     .await?;
+    super::documents::expect_all(&saved, promises.len())?;
 
     let lines: Vec<(&Promise, i32, &PromiseLine)> = promises
         .iter()

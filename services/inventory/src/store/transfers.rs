@@ -260,7 +260,7 @@ async fn attach_lines(conn: &mut PgConnection, rows: Vec<TransferRow>) -> Result
 
 /// Writes new and changed transfers; changed ones were locked by this transaction.
 pub async fn save_transfers(conn: &mut PgConnection, transfers: &[Transfer]) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+    let saved = sqlx::query!(
         r#"
         INSERT INTO inventory.transfers (
             transfer_id
@@ -293,6 +293,7 @@ pub async fn save_transfers(conn: &mut PgConnection, transfers: &[Transfer]) -> 
              , hold_id = EXCLUDED.hold_id
              , version = EXCLUDED.version
              , updated_at = EXCLUDED.updated_at
+         WHERE transfers.version < EXCLUDED.version
         "#,
         &transfers.iter().map(|one| Uuid::from(one.transfer_id)).collect::<Vec<_>>(),
         &transfers.iter().map(|one| one.source.as_str()).collect::<Vec<_>>() as &[&str],
@@ -307,6 +308,7 @@ pub async fn save_transfers(conn: &mut PgConnection, transfers: &[Transfer]) -> 
     )
     .execute(&mut *conn)
     .await?;
+    super::documents::expect_all(&saved, transfers.len())?;
 
     let lines: Vec<(Uuid, i32, &TransferLine)> = transfers
         .iter()

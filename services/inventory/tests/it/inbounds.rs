@@ -211,6 +211,8 @@ async fn create_asn_is_due_on_its_own_day_and_counts_once() {
     let nobody = shelf.id();
     let nobody = shelf.notice(&nobody, &[("A", 1, "2031-01-08")]);
     assert_eq!(reason(&shelf.client.create_asn(nobody).await.unwrap_err()), "DOCUMENT_NOT_FOUND");
+    let same = pb::CreateAsnRequest { request_id: id.clone(), ..shelf.notice("", &[("Z", 3, "2031-01-08")]) };
+    assert_eq!(reason(&shelf.client.create_asn(same).await.unwrap_err()), "REQUEST_ID_REUSED", "the order has that id");
     let alone = shelf.notice("", &[("Z", 3, "2031-01-08")]);
     shelf.client.create_asn(alone).await.unwrap();
     assert_eq!(shelf.due().await, due(&[("A", "2031-01-10", 8), ("Z", "2031-01-08", 3)]));
