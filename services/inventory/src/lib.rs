@@ -7,7 +7,8 @@
 //! - the same request id gives the same answer (Q7).
 //!
 //! The road of a change: `grpc` parses → `usecases::execute` groups commands → `domain::group` decides on locked rows →
-//! `store` writes with array statements → outbox rows → one commit answers the whole group.
+//! `store` writes with array statements → outbox rows → one commit answers the whole group. Bulk changes go beside the
+//! groups, under the same locks (`usecases::bulk`).
 
 pub mod config;
 pub mod consumers;

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, HoldId, LocationId, Sku};
 
+use super::drift::Counters;
+
 /// A line that asked for more than there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShortLine {
@@ -40,4 +42,10 @@ pub enum Refusal {
     RequestIdReused,
     #[error("the level of {sku} at {location} would leave the range of whole numbers")]
     QuantityOverflow { sku: Sku, location: LocationId },
+    #[error("the reason {code} is not known, or not for callers to name")]
+    ReasonCodeNotFound { code: String },
+    #[error("the reason {code} exists already")]
+    ReasonCodeExists { code: String },
+    #[error("the ledger says of {sku} at {location} what no level may hold")]
+    LedgerUnsound { sku: Sku, location: LocationId, expected: Counters },
 }

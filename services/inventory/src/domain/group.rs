@@ -4,7 +4,10 @@
 //! rises by one per *group*, so everything that a group does to a level carries the same `version + 1`, and consumers see
 //! one event per changed level.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+pub mod bulk;
+pub mod posting;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, Hold, HoldId, HoldTerms, LocationId, hold::Resolution};
@@ -266,7 +269,7 @@ impl Shelf {
                         source: Account::Shelf(line.key.location.clone(), Bucket::Sellable),
                         target: Account::Customer,
                         quantity: *quantity,
-                        reason: "sale",
+                        reason: "sale".into(),
                         reference: hold.reference.clone(),
                         level_version: self.version_after(&line.key),
                         effective_at: command.effective_at,
@@ -351,23 +354,26 @@ impl Shelf {
                 source,
                 target,
                 quantity: line.delta.abs(),
-                reason: command.kind.reason(),
+                reason: command.kind.reason().into(),
                 reference: command.reference.clone(),
                 level_version: self.version_after(&line.key),
                 effective_at: command.effective_at,
             });
             self.touched.insert(line.key.clone());
         }
-        let levels: BTreeMap<LevelKey, Level> = command
-            .lines
-            .iter()
-            .map(|line| {
-                let mut level = self.levels[&line.key];
+        Ok(Answer::Levels(self.levels_after(command.lines.iter().map(|line| &line.key)), now))
+    }
+
+    /// Touched levels as they will be once this group is written: each once, by key.
+    fn levels_after<'a>(&self, keys: impl Iterator<Item = &'a LevelKey>) -> Vec<(LevelKey, Level)> {
+        let keys: BTreeSet<&LevelKey> = keys.collect();
+        keys.into_iter()
+            .map(|key| {
+                let mut level = self.levels[key];
                 level.version += 1;
-                (line.key.clone(), level)
+                (key.clone(), level)
             })
-            .collect();
-        Ok(Answer::Levels(levels.into_iter().collect(), now))
+            .collect()
     }
 
     fn existing(&self, hold_id: HoldId) -> Result<&StockHold, Refusal> {

@@ -2,10 +2,15 @@
 //! reads of their own. Statements take arrays: round trips do not grow with lines, SKUs or commands.
 
 pub mod answers;
+pub mod balances;
 pub mod channels;
+pub mod drift;
 pub mod holds;
 pub mod ledger;
 pub mod locations;
+pub mod movements;
+pub mod partitions;
+pub mod reasons;
 pub mod stock_levels;
 
 /// A stored row that does not fit the domain: somebody wrote around the service, or a migration went wrong.

@@ -1,12 +1,19 @@
-//! One file per verb. Every stock change goes through [`execute`], in groups; reads go their own short way.
+//! One file per verb. Stock changes go through [`execute`], in groups, but for [`bulk`] ones and those that are rare;
+//! reads go their own short way.
 
+pub mod bulk;
 pub mod create_location;
 pub mod execute;
 pub mod expire_holds;
+pub mod export_movements;
 pub mod get_availability;
 pub mod hold_stock;
+pub mod keep_ledger;
 pub mod list;
 pub mod move_stock;
+pub mod post_movement;
+pub mod reason_codes;
+pub mod reconcile;
 pub mod resolve_hold;
 pub mod take_channels;
 
@@ -21,6 +28,7 @@ use oneshelf_kit::{
 };
 use oneshelf_values::{ChannelId, Clock};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use crate::domain::Refusal;
 
@@ -32,6 +40,8 @@ pub struct Inventory {
     pub(crate) clock: Clock,
     pub(crate) batcher: Batcher<execute::Job, execute::Outcome, Error>,
     pub(crate) availability: Arc<get_availability::AvailabilityCache>,
+    /// Bulk changes that may run at a time.
+    pub(crate) bulk_places: Arc<Semaphore>,
 }
 
 /// Why a use case did not do what was asked.

@@ -2,9 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "what is unwrapped here is the test's own claim")]
 
 mod availability;
+mod bulk;
 mod channel_changed;
 mod concurrency;
 mod holds;
+mod ledger;
 mod locations;
 mod movements;
+mod reconcile;
 mod support;

@@ -1,7 +1,9 @@
 //! Messages to domain values, all violations of a request at once; domain values to messages. Here: what every request
 //! has; the rest by noun.
 
+mod bulk;
 mod holds;
+mod ledger;
 mod movements;
 mod records;
 
@@ -12,7 +14,12 @@ use tonic::Status;
 use uuid::Uuid;
 
 pub use self::{
+    bulk::{batch_adjustment, import_chunk, row_results, set_stock},
     holds::{commit_lines, extension, hold_id, hold_message, hold_ref, hold_request},
+    ledger::{
+        drift_message, export_request, finding_id, new_reason_code, posting, reason_code_message, repair,
+        repair_message, resume_token,
+    },
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
     records::{
         as_of_request, availability_message, availability_request, filters, location_id, location_message, new_location,

@@ -30,7 +30,12 @@ impl Shelf {
         let db = Database::new(&[&MIGRATOR]).await;
         let clock = oneshelf_testkit::clock();
         let test = ServeTest::new(db.pool(), clock.clone()).await;
-        let config = Config { sweep_every_ms: 50, ..Config::new(db.config()) };
+        let config = Config {
+            sweep_every_ms: 50,
+            keep_ledger_every_ms: 50,
+            reconcile_every_ms: 100,
+            ..Config::new(db.config())
+        };
         let mounted = server::start(&config, &test.chassis).await.unwrap();
         let server = test.start(FILE_DESCRIPTOR_SET, vec![mounted]).await;
         let client = InventoryServiceClient::new(server.client().await);
