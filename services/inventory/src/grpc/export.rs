@@ -21,6 +21,8 @@
 //! with the right check digit is taken for the GTIN it is (8 digits may as well be an operator's own), one of 13 for a
 //! location's GLN; all others are named as URNs of ours.
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use oneshelf_proto::inventory::v1::ExportFormat;
 use oneshelf_values::Gtin;
@@ -82,10 +84,11 @@ impl FileWriter {
                 "https://ref.gs1.org/standards/epcis/2.0.0/epcis-context.jsonld",
                 { "oneshelf": "urn:oneshelf:epcis:" },
             ]);
-            content.push_str(&format!(
+            let _ = write!(
+                content,
                 r#"{{"@context":{context},"type":"EPCISDocument","schemaVersion":"2.0","creationDate":"{}","epcisBody":{{"eventList":["#,
-                instant(now),
-            ));
+                instant(now)
+            );
         }
         for entry in entries {
             content.push_str(if std::mem::take(&mut self.empty) { "\n" } else { ",\n" });
@@ -125,16 +128,16 @@ fn csv(entries: &[StoredMovement], begins: bool) -> Vec<u8> {
 
 /// One entry as an ObjectEvent.
 fn event(entry: &StoredMovement) -> Value {
-    let step = step(&entry.source, &entry.target, &entry.reason);
+    let meaning = meaning(&entry.source, &entry.target, &entry.reason);
     let mut event = Map::new();
     event.insert("type".into(), json!("ObjectEvent"));
     event.insert("eventID".into(), json!(format!("urn:oneshelf:ledger-entry:{}", entry.entry_id)));
     event.insert("eventTime".into(), json!(instant(entry.effective_at)));
     event.insert("recordTime".into(), json!(instant(entry.recorded_at)));
     event.insert("eventTimeZoneOffset".into(), json!("+00:00"));
-    event.insert("action".into(), json!(step.action));
-    event.insert("bizStep".into(), json!(step.biz_step));
-    event.insert("disposition".into(), json!(step.disposition));
+    event.insert("action".into(), json!(meaning.action));
+    event.insert("bizStep".into(), json!(meaning.biz_step));
+    event.insert("disposition".into(), json!(meaning.disposition));
     if let Some(location) = entry.source_location_id.as_ref().or(entry.target_location_id.as_ref()) {
         let id = location_uri(location);
         event.insert("readPoint".into(), json!({ "id": id }));
@@ -161,13 +164,13 @@ fn event(entry: &StoredMovement) -> Value {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Step {
+struct Meaning {
     action: &'static str,
     biz_step: &'static str,
     disposition: &'static str,
 }
 
-fn step(source: &str, target: &str, reason: &str) -> Step {
+fn meaning(source: &str, target: &str, reason: &str) -> Meaning {
     let by_bucket = match target {
         "damaged" => "damaged",
         "quarantine" => "non_sellable_other",
@@ -196,7 +199,7 @@ fn step(source: &str, target: &str, reason: &str) -> Step {
         (_, "sellable") => ("OBSERVE", "stocking", by_bucket),
         _ => ("OBSERVE", "other", "unknown"),
     };
-    Step { action, biz_step, disposition }
+    Meaning { action, biz_step, disposition }
 }
 
 fn class_uri(sku: &str) -> String {
@@ -221,7 +224,8 @@ fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            // Writing to a text cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
         }
     }
     encoded
@@ -280,7 +284,7 @@ mod tests {
             ("sellable", "quarantine", "condition_change", ("OBSERVE", "holding", "non_sellable_other")),
             ("quarantine", "sellable", "condition_change", ("OBSERVE", "stocking", "sellable_accessible")),
         ] {
-            let found = step(source, target, reason);
+            let found = meaning(source, target, reason);
             assert_eq!((found.action, found.biz_step, found.disposition), expected, "{source} to {target}, {reason}");
         }
     }

@@ -23,7 +23,11 @@
 //!
 //! A chunk holds its locks for as long as its rows take, so chunks are bounded, and so is the number that run at a time.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use oneshelf_kit::{
@@ -70,19 +74,19 @@ impl Inventory {
         };
         let keys: BTreeSet<LevelKey> = change.rows.iter().flatten().map(|row| row.key.clone()).collect();
         let keys: Vec<LevelKey> = keys.into_iter().collect();
-        // Never closed, so a place always comes.
-        let _place = self.bulk_places.acquire().await.map_err(|_| Error::Stopping)?;
+        // Never closed, so a place always comes. It is kept by the work, which goes on when the caller is gone.
+        let place = self.bulk_places.clone().acquire_owned().await.map_err(|_| Error::Stopping)?;
         if bulk.dry_run {
             let mut conn = self.pool.acquire().await?;
             let levels = store::stock_levels::peek_stock_levels(&mut conn, &keys).await?;
-            return Ok(Shelf::new(levels, std::collections::HashMap::new()).change(&change));
+            return Ok(Shelf::new(levels, HashMap::new()).change(&change));
         }
         let (schema, clock) = (self.schema, self.clock.clone());
-        let work = std::sync::Arc::new((key, change, keys));
+        let work = Arc::new((key, change, keys, place));
         pg::in_tx(&self.pool, move |conn| {
             let (work, clock) = (work.clone(), clock.clone());
             Box::pin(async move {
-                let (key, change, keys) = &*work;
+                let (key, change, keys, _) = &*work;
                 let now = clock.now();
                 match idempotency::claim(conn, schema, key, now).await? {
                     Claim::Reused => return Err(Refusal::RequestIdReused.into()),
@@ -91,7 +95,7 @@ impl Inventory {
                 }
                 store::stock_levels::insert_empty_levels(conn, keys, now).await?;
                 let levels = store::stock_levels::lock_stock_levels(conn, keys).await?;
-                let mut shelf = Shelf::new(levels, std::collections::HashMap::new());
+                let mut shelf = Shelf::new(levels, HashMap::new());
                 let results = shelf.change(change);
                 execute::save(conn, schema, shelf, &clock, now).await?;
                 idempotency::store(conn, schema, key, &store::answers::encode_rows(&results)).await?;

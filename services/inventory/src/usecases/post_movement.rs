@@ -2,7 +2,11 @@
 //!
 //! Beside the groups, and correct there for the reasons that `bulk` gives.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use oneshelf_kit::{auth::Caller, idempotency::Key, pg};
@@ -59,13 +63,13 @@ impl Inventory {
                 match store::movements::claim_movement(conn, key.request_id, &key.fingerprint, now).await? {
                     MovementClaim::Reused => return Err(Refusal::RequestIdReused.into()),
                     MovementClaim::Answered(answer) => {
-                        return Ok(store::answers::decode(&answer, &std::collections::HashMap::new())?);
+                        return Ok(store::answers::decode(&answer, &HashMap::new())?);
                     }
                     MovementClaim::New => {}
                 }
                 store::stock_levels::insert_empty_levels(conn, keys, now).await?;
                 let levels = store::stock_levels::lock_stock_levels(conn, keys).await?;
-                let mut shelf = Shelf::new(levels, std::collections::HashMap::new());
+                let mut shelf = Shelf::new(levels, HashMap::new());
                 let answer = Answer::Levels(shelf.post(command)?, now);
                 execute::save(conn, schema, shelf, &clock, now).await?;
                 let stored = store::answers::encode(&answer);

@@ -206,7 +206,7 @@ async fn entries_of_an_earlier_time_keep_the_order_in_which_they_were_recorded()
 
 #[tokio::test]
 async fn months_have_partitions_before_they_begin_and_strays_are_caught() {
-    let mut shelf = Shelf::open().await;
+    let mut shelf = Shelf::lively().await;
     let receive = |shelf: &Shelf, time: &str| pb::ReceiveStockRequest {
         effective_time: at(instant(time)),
         ..shelf.receipt("WH", &[("A", 1)])
@@ -278,7 +278,7 @@ async fn forget_balances(shelf: &Shelf) {
 
 #[tokio::test]
 async fn as_of_equals_replay_at_random_instants_whatever_is_closed_when() {
-    let mut shelf = Shelf::open().await;
+    let mut shelf = Shelf::lively().await;
     let mut dice = Dice(11);
     let mut model: Vec<(DateTime<Utc>, String, i64)> = Vec::new();
     let begin = instant("2026-07-15T00:00:00Z");
@@ -338,7 +338,7 @@ async fn as_of_equals_replay_at_random_instants_whatever_is_closed_when() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn balances_stay_right_while_late_entries_race_with_the_closing() {
-    let shelf = Shelf::open().await;
+    let shelf = Shelf::lively().await;
     let writers = (0..6_u64).map(|writer| {
         let (mut client, clock) = (shelf.client.clone(), shelf.clock.clone());
         tokio::spawn(async move {

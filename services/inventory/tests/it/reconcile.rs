@@ -48,7 +48,8 @@ async fn broken(shelf: &Shelf) -> Vec<&'static str> {
 
 #[tokio::test]
 async fn list_drift_has_what_was_tampered_with_and_repair_level_sets_it_right() {
-    let mut shelf = Shelf::stocked().await;
+    let mut shelf = Shelf::lively().await;
+    shelf.receive("WH", &[("A", 10), ("B", 5)]).await;
     shelf.held(shelf.hold(&[("A", 4)])).await;
     shelf.held(shelf.soft_hold(&[("B", 1)], 600)).await;
     assert!(drift(&mut shelf.client, true).await.is_empty());
@@ -96,7 +97,8 @@ async fn list_drift_has_what_was_tampered_with_and_repair_level_sets_it_right() 
 
 #[tokio::test]
 async fn list_drift_closes_what_is_right_again_and_pages() {
-    let mut shelf = Shelf::stocked().await;
+    let mut shelf = Shelf::lively().await;
+    shelf.receive("WH", &[("A", 10), ("B", 5)]).await;
     tamper(&shelf, "UPDATE inventory.stock_levels SET damaged = 1").await;
     found(&shelf, "A").await;
     found(&shelf, "B").await;
@@ -157,7 +159,8 @@ async fn repair_level_needs_its_permission_a_level_and_a_sound_ledger() {
 
 #[tokio::test]
 async fn the_tables_refuse_what_no_caller_may_do() {
-    let mut shelf = Shelf::stocked().await;
+    let mut shelf = Shelf::lively().await;
+    shelf.receive("WH", &[("A", 10), ("B", 5)]).await;
     let hold = shelf.held(shelf.hold(&[("A", 1)])).await;
     tamper(&shelf, "UPDATE inventory.stock_levels SET damaged = 1 WHERE sku = 'B'").await;
     found(&shelf, "B").await;
