@@ -98,9 +98,8 @@ async fn send(api: &mut Api, segment: &[ChunkOfRows], report: &mut Report) -> an
     let mut tries = 0;
     while done < segment.len() {
         let left: Vec<pb::ImportStockRequest> = segment[done..].iter().map(ChunkOfRows::request).collect();
-        let status = match import(api, left, segment, &mut done, report).await? {
-            None => continue,
-            Some(status) => status,
+        let Some(status) = import(api, left, segment, &mut done, report).await? else {
+            return Ok(());
         };
         if !outcome_unknown(&status) && status.code() != tonic::Code::ResourceExhausted || tries == RETRIES {
             return Err(status)

@@ -43,6 +43,8 @@ pub async fn keep_ledger(inventory: Inventory, every: Duration, stop: Cancellati
 /// Compares levels with ledger and holds, slice by slice, until told to stop.
 pub async fn reconcile(inventory: Inventory, every: Duration, stop: CancellationToken) {
     let mut tick = ticks(every);
+    // The first tick comes at once, and a process that begins has better to do.
+    tick.reset();
     let mut progress = Progress::default();
     while next(&mut tick, &stop).await {
         match inventory.reconcile(&mut progress).await {
