@@ -203,7 +203,9 @@ pub fn kind(error: &sqlx::Error) -> DbErrorKind<'_> {
     }
     let code = database.code().unwrap_or(Cow::Borrowed(""));
     match &*code {
-        "40001" | "40P01" => DbErrorKind::Retryable,
+        // Serialisation failure; deadlock; a check without a name, which is that of a partition: the right one was made
+        // while the row was on its way to another.
+        "40001" | "40P01" | "23514" => DbErrorKind::Retryable,
         _ if is_stale_plan(database.as_ref()) => DbErrorKind::Retryable,
         // Read-only server; query cancelled by a timeout; idle in transaction too long; lock not available.
         "25006" | "57014" | "25P03" | "55P03" => DbErrorKind::Unavailable,

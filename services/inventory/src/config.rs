@@ -27,6 +27,15 @@ pub struct Config {
     /// How often expired holds are recorded.
     #[serde(default = "default_sweep_every_ms")]
     pub sweep_every_ms: u64,
+    /// Bulk changes that run at a time; the others wait.
+    #[serde(default = "default_bulk_writers")]
+    pub bulk_writers: usize,
+    /// How often a slice of the levels is compared with ledger and holds.
+    #[serde(default = "default_reconcile_every_ms")]
+    pub reconcile_every_ms: u64,
+    /// How often the ledger's months are looked at: made ahead, closed behind.
+    #[serde(default = "default_keep_ledger_every_ms")]
+    pub keep_ledger_every_ms: u64,
 }
 
 fn default_writers() -> usize {
@@ -47,6 +56,15 @@ fn default_availability_capacity() -> u64 {
 fn default_sweep_every_ms() -> u64 {
     1_000
 }
+fn default_bulk_writers() -> usize {
+    2
+}
+fn default_reconcile_every_ms() -> u64 {
+    2_000
+}
+fn default_keep_ledger_every_ms() -> u64 {
+    60_000
+}
 
 impl Config {
     /// A configuration with defaults for everything but the database.
@@ -59,6 +77,9 @@ impl Config {
             availability_max_age_ms: default_availability_max_age_ms(),
             availability_capacity: default_availability_capacity(),
             sweep_every_ms: default_sweep_every_ms(),
+            bulk_writers: default_bulk_writers(),
+            reconcile_every_ms: default_reconcile_every_ms(),
+            keep_ledger_every_ms: default_keep_ledger_every_ms(),
         }
     }
 
@@ -71,6 +92,9 @@ impl Config {
             ("inventory.availability_max_age_ms", self.availability_max_age_ms, 1, 60_000),
             ("inventory.availability_capacity", self.availability_capacity, 1, 100_000_000),
             ("inventory.sweep_every_ms", self.sweep_every_ms, 10, 60_000),
+            ("inventory.bulk_writers", self.bulk_writers as u64, 1, 16),
+            ("inventory.reconcile_every_ms", self.reconcile_every_ms, 10, 3_600_000),
+            ("inventory.keep_ledger_every_ms", self.keep_ledger_every_ms, 10, 3_600_000),
         ];
         match bounds.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
             Some((key, value, least, most)) => Err(format!("{key} is {value}, must be {least} to {most}")),
@@ -80,5 +104,13 @@ impl Config {
 
     pub(crate) fn sweep_every(&self) -> Duration {
         Duration::from_millis(self.sweep_every_ms)
+    }
+
+    pub(crate) fn reconcile_every(&self) -> Duration {
+        Duration::from_millis(self.reconcile_every_ms)
+    }
+
+    pub(crate) fn keep_ledger_every(&self) -> Duration {
+        Duration::from_millis(self.keep_ledger_every_ms)
     }
 }

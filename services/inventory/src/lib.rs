@@ -9,7 +9,8 @@
 //! - no unit to come is promised twice (Q5), and a transfer loses sight of none (Q9).
 //!
 //! The road of a change: `grpc` parses → `usecases::execute` groups commands → `domain::group` decides on locked rows →
-//! `store` writes with array statements → outbox rows → one commit answers the whole group.
+//! `store` writes with array statements → outbox rows → one commit answers the whole group. Bulk changes go beside the
+//! groups, under the same locks (`usecases::bulk`).
 
 pub mod config;
 pub mod consumers;

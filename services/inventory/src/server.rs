@@ -14,6 +14,7 @@ use oneshelf_kit::{
 };
 use oneshelf_proto::inventory::v1::inventory_service_server::InventoryServiceServer;
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use crate::{
     config::Config,
@@ -60,6 +61,16 @@ pub async fn start(cfg: &Config, chassis: &Chassis) -> anyhow::Result<Mounted> {
         sweep.await;
         Ok::<_, Infallible>(())
     });
+    let keep = jobs::keep_ledger(inventory.clone(), cfg.keep_ledger_every(), stop.clone());
+    lifecycle.spawn("inventory.keep_ledger", async move {
+        keep.await;
+        Ok::<_, Infallible>(())
+    });
+    let reconcile = jobs::reconcile(inventory.clone(), cfg.reconcile_every(), stop.clone());
+    lifecycle.spawn("inventory.reconcile", async move {
+        reconcile.await;
+        Ok::<_, Infallible>(())
+    });
 
     let server =
         InventoryServiceServer::new(InventoryGrpc(inventory)).max_decoding_message_size(chassis.max_message_bytes);
@@ -81,5 +92,6 @@ pub fn use_cases(cfg: &Config, chassis: &Chassis, pool: PgPool, schema: Schema) 
             Duration::from_millis(cfg.availability_max_age_ms),
             cfg.availability_capacity,
         )),
+        bulk_places: Arc::new(Semaphore::new(cfg.bulk_writers)),
     }
 }

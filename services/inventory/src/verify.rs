@@ -6,6 +6,8 @@ use oneshelf_kit::verify::Check;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::domain::reason::BUILT_IN;
+
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
     Ok(vec![
@@ -21,6 +23,9 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         deliveries_equal_ledger(pool).await?,
         notices_are_advised(pool).await?,
         counts_equal_ledger(pool).await?,
+        balances_equal_ledger(pool).await?,
+        reasons_are_known(pool).await?,
+        movements_count_once(pool).await?,
     ])
 }
 
@@ -661,4 +666,129 @@ pub async fn hard_held_by_hold(pool: &PgPool) -> Result<BTreeMap<(Uuid, String, 
     .fetch_all(pool)
     .await?;
     Ok(rows.into_iter().map(|row| ((row.hold_id, row.sku, row.location_id), row.held)).collect())
+}
+
+/// Every balance is the sum of the entries before it. Entries and balances of a level stand in one line by time, a
+/// balance before the entries of its own instant, and the sum runs along it.
+async fn balances_equal_ledger(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH steps AS (
+            SELECT sku
+                 , COALESCE(source_location_id, target_location_id) AS location_id
+                 , effective_at AS at
+                 , TRUE AS moves
+                 , CASE 'sellable' WHEN target THEN quantity WHEN source THEN - quantity ELSE 0 END AS sellable
+                 , CASE 'damaged' WHEN target THEN quantity WHEN source THEN - quantity ELSE 0 END AS damaged
+                 , CASE 'quarantine' WHEN target THEN quantity WHEN source THEN - quantity ELSE 0 END AS quarantine
+              FROM inventory.ledger_entries
+             UNION ALL
+            SELECT sku
+                 , location_id
+                 , period_end
+                 , FALSE
+                 , sellable
+                 , damaged
+                 , quarantine
+              FROM inventory.ledger_balances
+        )
+           , running AS (
+            SELECT sku
+                 , location_id
+                 , at
+                 , moves
+                 , sellable
+                 , damaged
+                 , quarantine
+                 , SUM(sellable) FILTER (WHERE moves) OVER level AS sellable_moved
+                 , SUM(damaged) FILTER (WHERE moves) OVER level AS damaged_moved
+                 , SUM(quarantine) FILTER (WHERE moves) OVER level AS quarantine_moved
+              FROM steps
+            WINDOW level AS (PARTITION BY sku, location_id ORDER BY at, moves)
+        )
+           , judged AS (
+            SELECT sku || ' at ' || location_id || ' before ' || at AS name
+                 , sellable = COALESCE(sellable_moved, 0)
+               AND damaged = COALESCE(damaged_moved, 0)
+               AND quarantine = COALESCE(quarantine_moved, 0) AS holds
+              FROM running
+             WHERE NOT moves
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q1",
+        what: "a balance at a month's end equals the sum of the ledger before it, also where entries came late",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn reasons_are_known(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let built_in: Vec<&str> = BUILT_IN.iter().map(|known| known.code).collect();
+    let row = sqlx::query!(
+        r#"
+        WITH judged AS (
+            SELECT reason AS name
+                 , reason = ANY ($1::TEXT[])
+                OR EXISTS (
+                       SELECT
+                         FROM inventory.reason_codes
+                        WHERE reason_codes.reason_code = used.reason
+                   ) AS holds
+              FROM (
+                       SELECT DISTINCT reason
+                         FROM inventory.ledger_entries
+                   ) AS used
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+        &built_in as &[&str],
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q1",
+        what: "every reason in the ledger is built in or one of the operator's",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn movements_count_once(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH judged AS (
+            SELECT movements.movement_id::TEXT AS name
+                 , movements.answer IS NOT NULL AND COUNT(entry_id) > 0 AND COUNT(entry_id) = COUNT(DISTINCT line_no) AS holds
+              FROM inventory.movements
+              LEFT JOIN inventory.ledger_entries USING (movement_id)
+             GROUP BY movements.movement_id
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q7",
+        what: "a movement whose id the client made is in the ledger, each of its lines once",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
 }

@@ -5,6 +5,8 @@ mod bench;
 mod chassis;
 mod config;
 mod demo;
+mod export;
+mod import;
 mod keys;
 mod migrate;
 mod replay;
@@ -44,6 +46,12 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Drive a real retailer's year through the API and compare every figure.
     Replay(replay::ReplayArgs),
+    /// Bring data in from files.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
+    /// Write data out to files.
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Measure speed beside the limits of this machine.
     Bench(bench::BenchArgs),
     /// Serve everything with a demo shop and live traffic.
@@ -112,6 +120,8 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => keys::run(command, &load_for(&[])?).await,
         Command::Verify(args) => verify::run(&args, &load()?).await,
         Command::Replay(args) => replay::run(args).await,
+        Command::Import(command) => import::run(command).await,
+        Command::Export(command) => export::run(command).await,
         Command::Bench(args) => bench::run(&args, load()?).await,
         Command::BenchEcho(args) => bench::serve_echo(args).await,
         Command::Demo(args) => demo::run(args, load()?).await,

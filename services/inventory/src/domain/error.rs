@@ -6,6 +6,8 @@ use uuid::Uuid;
 
 use super::document::DocumentKind;
 
+use super::drift::Counters;
+
 /// A line that asked for more than there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShortLine {
@@ -69,4 +71,10 @@ pub enum Refusal {
     PromiseWaiting { promise_id: PromiseId, waiting: i64 },
     #[error("line {line} takes {requested} of {sku}, left are {limit}")]
     LineExceeded { line: usize, sku: Sku, limit: i64, requested: i64 },
+    #[error("the reason {code} is not known, or not for callers to name")]
+    ReasonCodeNotFound { code: String },
+    #[error("the reason {code} exists already")]
+    ReasonCodeExists { code: String },
+    #[error("the ledger says of {sku} at {location} what no level may hold")]
+    LedgerUnsound { sku: Sku, location: LocationId, expected: Counters },
 }

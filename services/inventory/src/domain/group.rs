@@ -4,6 +4,9 @@
 //! rises by one per *group*, so everything that a group does to a level carries the same `version + 1`, and consumers see
 //! one event per changed level.
 
+pub mod bulk;
+pub mod posting;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
@@ -392,7 +395,7 @@ impl Shelf {
                         source: Account::Shelf(line.key.location.clone(), Bucket::Sellable),
                         target: target.clone(),
                         quantity: *quantity,
-                        reason,
+                        reason: reason.into(),
                         reference: cause.reference.clone(),
                         level_version: self.version_after(&line.key),
                         effective_at: cause.effective_at,
@@ -496,7 +499,7 @@ impl Shelf {
                 source: posting.source.clone(),
                 target: posting.target.clone(),
                 quantity: posting.quantity,
-                reason: posting.reason,
+                reason: posting.reason.into(),
                 reference: cause.reference.clone(),
                 level_version: 0,
                 effective_at: cause.effective_at,
@@ -557,7 +560,7 @@ impl Shelf {
                 source,
                 target,
                 quantity: line.delta.abs(),
-                reason: command.kind.reason(),
+                reason: command.kind.reason().into(),
                 reference: command.reference.clone(),
                 level_version: self.version_after(&line.key),
                 effective_at: command.effective_at,
@@ -570,16 +573,19 @@ impl Shelf {
                 self.serve_claims(&line.key, line.delta, &mut hold_ids, now)?;
             }
         }
-        let levels: BTreeMap<LevelKey, Level> = command
-            .lines
-            .iter()
-            .map(|line| {
-                let mut level = self.levels[&line.key];
+        Ok(Answer::Levels(self.levels_after(command.lines.iter().map(|line| &line.key)), now))
+    }
+
+    /// Touched levels as they will be once this group is written: each once, by key.
+    fn levels_after<'a>(&self, keys: impl Iterator<Item = &'a LevelKey>) -> Vec<(LevelKey, Level)> {
+        let keys: BTreeSet<&LevelKey> = keys.collect();
+        keys.into_iter()
+            .map(|key| {
+                let mut level = self.levels[key];
                 level.version += 1;
-                (line.key.clone(), level)
+                (key.clone(), level)
             })
-            .collect();
-        Ok(Answer::Levels(levels.into_iter().collect(), now))
+            .collect()
     }
 
     fn existing(&self, hold_id: HoldId) -> Result<&StockHold, Refusal> {

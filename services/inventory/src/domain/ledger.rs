@@ -2,10 +2,13 @@
 //! accounts of a SKU always sum to zero and what is on hand is what flowed in less what flowed out (Q1).
 
 use chrono::{DateTime, Utc};
-use oneshelf_values::{LocationId, Sku};
+use oneshelf_values::{LocationId, PartnerId, Sku};
 use uuid::Uuid;
 
-use super::stock_level::{Bucket, LevelKey};
+use super::{
+    reason::Reason,
+    stock_level::{Bucket, LevelKey},
+};
 
 /// Where units are, or whom they belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,9 @@ pub enum Account {
     Found,
     /// On the way between two locations.
     InTransit,
+    Production,
+    /// Goods that are another's, by owner.
+    Consignment(PartnerId),
     Shelf(LocationId, Bucket),
 }
 
@@ -28,6 +34,8 @@ impl Account {
             Self::Loss => "loss",
             Self::Found => "found",
             Self::InTransit => "in_transit",
+            Self::Production => "production",
+            Self::Consignment(_) => "consignment",
             Self::Shelf(_, bucket) => bucket.as_str(),
         }
     }
@@ -52,7 +60,7 @@ pub struct Movement {
     pub target: Account,
     /// Positive.
     pub quantity: i64,
-    pub reason: &'static str,
+    pub reason: Reason,
     pub reference: String,
     /// Version that the touched level gets with this group; 0 where no level is touched.
     pub level_version: i64,
@@ -64,5 +72,19 @@ impl Movement {
     pub fn level_key(&self) -> Option<LevelKey> {
         let location = self.source.location().or(self.target.location())?;
         Some(LevelKey { sku: self.sku.clone(), location: location.clone() })
+    }
+
+    /// Whose consigned goods moved.
+    pub fn owner(&self) -> Option<&PartnerId> {
+        [&self.source, &self.target].into_iter().find_map(|account| match account {
+            Account::Consignment(owner) => Some(owner),
+            _ => None,
+        })
+    }
+
+    /// What the movement adds to a bucket of its level.
+    pub fn delta(&self, bucket: Bucket) -> i64 {
+        let of = |account: &Account| matches!(account, Account::Shelf(_, named) if *named == bucket);
+        self.quantity * (i64::from(of(&self.target)) - i64::from(of(&self.source)))
     }
 }

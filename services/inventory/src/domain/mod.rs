@@ -12,11 +12,15 @@
 //! | [`inbound`] | what suppliers are to deliver, and what came of it |
 //! | [`future`] | what may be promised for a day: no unit to come twice |
 //! | [`promise`] | units promised for a day |
+//! | [`reason`] | why units move: a closed list, and the operator's own |
+//! | [`period`] | the months by which the ledger is kept and closed |
+//! | [`drift`] | counters beside what ledger and holds say, and how a level is set right |
 //! | [`group`] | a group of commands applied in turn to locked levels and holds: the heart of the write path |
 
 pub mod abc;
 pub mod count;
 pub mod document;
+pub mod drift;
 pub mod error;
 pub mod event;
 pub mod future;
@@ -25,7 +29,9 @@ pub mod hold;
 pub mod inbound;
 pub mod ledger;
 pub mod location;
+pub mod period;
 pub mod promise;
+pub mod reason;
 pub mod stock_level;
 pub mod transfer;
 

@@ -75,6 +75,14 @@ impl Level {
         self.sellable - self.hard_held - self.soft_held
     }
 
+    pub fn in_bucket(&self, bucket: Bucket) -> i64 {
+        match bucket {
+            Bucket::Sellable => self.sellable,
+            Bucket::Damaged => self.damaged,
+            Bucket::Quarantine => self.quarantine,
+        }
+    }
+
     /// Units that may still be promised or sold.
     pub fn available(&self) -> i64 {
         self.free().max(0)

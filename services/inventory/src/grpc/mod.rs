@@ -1,12 +1,16 @@
 //! Transport in: parse, hand over, answer. No rule lives here.
 
 pub mod convert;
+mod export;
 pub mod status;
 
+use std::pin::Pin;
+
 use chrono::{DateTime, Utc};
+use futures::{Stream, stream};
 use oneshelf_kit::{idempotency::Key, status::caller};
 use oneshelf_proto::inventory::v1::{self as proto, inventory_service_server::InventoryService};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
     domain::{
@@ -19,9 +23,11 @@ use crate::{
     },
 };
 use convert::MoveFields;
+use export::FileWriter;
 use status::from_error;
 
 type Answer<T> = Result<Response<T>, Status>;
+type AnswerStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The service on the wire.
 pub struct InventoryGrpc(pub Inventory);
@@ -632,6 +638,118 @@ impl InventoryService for InventoryGrpc {
             }),
             promises: promises.iter().map(convert::promise_message).collect(),
         }))
+    }
+    async fn set_stock(&self, request: Request<proto::SetStockRequest>) -> Answer<proto::SetStockResponse> {
+        let caller = caller(&request)?;
+        let (key, bulk) = convert::set_stock(request.get_ref())?;
+        let results = self.0.change_stock(&caller, key, bulk).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetStockResponse { results: convert::row_results(&results) }))
+    }
+
+    async fn batch_adjust_stock(
+        &self,
+        request: Request<proto::BatchAdjustStockRequest>,
+    ) -> Answer<proto::BatchAdjustStockResponse> {
+        let caller = caller(&request)?;
+        let (key, bulk) = convert::batch_adjustment(request.get_ref())?;
+        let results = self.0.change_stock(&caller, key, bulk).await.map_err(from_error)?;
+        Ok(Response::new(proto::BatchAdjustStockResponse { results: convert::row_results(&results) }))
+    }
+
+    type ImportStockStream = AnswerStream<proto::ImportStockResponse>;
+
+    async fn import_stock(
+        &self,
+        request: Request<Streaming<proto::ImportStockRequest>>,
+    ) -> Answer<Self::ImportStockStream> {
+        let import = (self.0.clone(), caller(&request)?, request.into_inner());
+        let answers = stream::try_unfold(import, |(inventory, caller, mut chunks)| async move {
+            let Some(chunk) = chunks.message().await? else {
+                return Ok(None);
+            };
+            let (key, bulk) = convert::import_chunk(&chunk)?;
+            let request_id = key.request_id.to_string();
+            let results = inventory.change_stock(&caller, key, bulk).await.map_err(from_error)?;
+            let answer = proto::ImportStockResponse { request_id, results: convert::row_results(&results) };
+            Ok(Some((answer, (inventory, caller, chunks))))
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn post_movement(&self, request: Request<proto::PostMovementRequest>) -> Answer<proto::PostMovementResponse> {
+        let caller = caller(&request)?;
+        let (key, posting) = convert::posting(request.get_ref())?;
+        let (levels, at) = self.0.post_movement(&caller, key, posting).await.map_err(from_error)?;
+        Ok(Response::new(proto::PostMovementResponse { levels: level_messages(&levels, at) }))
+    }
+
+    async fn create_reason_code(
+        &self,
+        request: Request<proto::CreateReasonCodeRequest>,
+    ) -> Answer<proto::CreateReasonCodeResponse> {
+        let (key, code, title) = convert::new_reason_code(request.get_ref())?;
+        let reason = self.0.create_reason_code(key, code, title).await.map_err(from_error)?;
+        Ok(Response::new(proto::CreateReasonCodeResponse { reason_code: Some(convert::reason_code_message(reason)) }))
+    }
+
+    async fn list_reason_codes(
+        &self,
+        request: Request<proto::ListReasonCodesRequest>,
+    ) -> Answer<proto::ListReasonCodesResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let reasons = self.0.list_reason_codes(&request.page_token, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListReasonCodesResponse {
+            next_page_token: next_token(&reasons, limit, |last| last.code.clone()),
+            reason_codes: reasons.into_iter().map(convert::reason_code_message).collect(),
+        }))
+    }
+
+    type ExportMovementsStream = AnswerStream<proto::ExportMovementsResponse>;
+
+    async fn export_movements(
+        &self,
+        request: Request<proto::ExportMovementsRequest>,
+    ) -> Answer<Self::ExportMovementsStream> {
+        let (format, filter, after) = convert::export_request(request.get_ref())?;
+        let now = self.0.clock.now();
+        let writer = FileWriter::new(format, after.is_some());
+        let file = Some((self.0.export_movements(filter, after), writer));
+        let parts = stream::try_unfold(file, move |file| async move {
+            let Some((mut export, mut writer)) = file else {
+                return Ok(None);
+            };
+            let entries = export.next().await.map_err(from_error)?;
+            let mut part = proto::ExportMovementsResponse {
+                content: writer.part(&entries, now),
+                entries: entries.len() as i64,
+                resume_token: export.place().map_or_else(String::new, convert::resume_token),
+            };
+            if part.resume_token.is_empty() {
+                part.content.extend(writer.end());
+                return Ok(Some((part, None)));
+            }
+            Ok(Some((part, Some((export, writer)))))
+        });
+        Ok(Response::new(Box::pin(parts)))
+    }
+
+    async fn list_drift(&self, request: Request<proto::ListDriftRequest>) -> Answer<proto::ListDriftResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let after = convert::finding_id(&request.page_token)?;
+        let findings = self.0.list_drift(request.include_resolved, after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListDriftResponse {
+            next_page_token: next_token(&findings, limit, |last| last.finding_id.to_string()),
+            findings: findings.iter().map(convert::drift_message).collect(),
+        }))
+    }
+
+    async fn repair_level(&self, request: Request<proto::RepairLevelRequest>) -> Answer<proto::RepairLevelResponse> {
+        let caller = caller(&request)?;
+        let (key, level, reason) = convert::repair(request.get_ref())?;
+        let repaired = self.0.repair_level(&caller, key, level, reason).await.map_err(from_error)?;
+        Ok(Response::new(convert::repair_message(&repaired)))
     }
 }
 

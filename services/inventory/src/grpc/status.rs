@@ -174,6 +174,26 @@ fn from_refusal(refusal: &Refusal) -> Status {
                 ("requested", requested.to_string()),
             ],
         ),
+        Refusal::ReasonCodeNotFound { code } => {
+            info(Code::NotFound, message, ErrorReason::ReasonCodeNotFound, vec![("reason_code", code.clone())])
+        }
+        Refusal::ReasonCodeExists { code } => {
+            info(Code::AlreadyExists, message, ErrorReason::ReasonCodeExists, vec![("reason_code", code.clone())])
+        }
+        Refusal::LedgerUnsound { sku, location, expected } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LedgerUnsound,
+            vec![
+                ("sku", sku.to_string()),
+                ("location_id", location.to_string()),
+                ("sellable", expected.sellable.to_string()),
+                ("damaged", expected.damaged.to_string()),
+                ("quarantine", expected.quarantine.to_string()),
+                ("soft_held", expected.soft_held.to_string()),
+                ("hard_held", expected.hard_held.to_string()),
+            ],
+        ),
     }
 }
 

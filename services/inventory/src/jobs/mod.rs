@@ -2,23 +2,74 @@
 
 use std::time::Duration;
 
+use metrics::{counter, gauge};
+use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::usecases::Inventory;
+use crate::usecases::{Inventory, reconcile::Progress};
 
 /// Records expired holds until told to stop; a failed round is tried again at the next tick.
 pub async fn expire_holds(inventory: Inventory, every: Duration, stop: CancellationToken) {
-    let mut tick = tokio::time::interval(every);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = tick.tick() => {}
-        }
+    let mut tick = ticks(every);
+    while next(&mut tick, &stop).await {
         match inventory.expire_holds().await {
             Ok(0) => {}
             Ok(due) => tracing::debug!(due, "recorded expired holds"),
             Err(error) => tracing::warn!(%error, "could not record expired holds"),
         }
+    }
+}
+
+/// Makes the ledger's months ahead and closes them behind until told to stop.
+pub async fn keep_ledger(inventory: Inventory, every: Duration, stop: CancellationToken) {
+    let mut tick = ticks(every);
+    while next(&mut tick, &stop).await {
+        if let Err(error) = inventory.make_partitions().await {
+            tracing::warn!(%error, "could not make the ledger's next months");
+        }
+        while !stop.is_cancelled() {
+            match inventory.close_months().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "could not close a month of the ledger");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Compares levels with ledger and holds, slice by slice, until told to stop.
+pub async fn reconcile(inventory: Inventory, every: Duration, stop: CancellationToken) {
+    let mut tick = ticks(every);
+    // The first tick comes at once, and a process that begins has better to do.
+    tick.reset();
+    let mut progress = Progress::default();
+    while next(&mut tick, &stop).await {
+        match inventory.reconcile(&mut progress).await {
+            Ok(round) => {
+                counter!("oneshelf_inventory_reconciled_levels_total").increment(round.checked.unsigned_abs());
+                gauge!("oneshelf_inventory_drift_levels").set(round.drifting as f64);
+                if round.drifting > 0 {
+                    tracing::error!(levels = round.drifting, "levels differ from ledger or holds: see ListDrift");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "could not compare levels with ledger and holds"),
+        }
+    }
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+/// Waits for the next tick; `false` when it is time to stop.
+async fn next(tick: &mut Interval, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        () = stop.cancelled() => false,
+        _ = tick.tick() => true,
     }
 }

@@ -11,7 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::{counts::CountRows, inbounds::InboundRows, promises::PromiseRows, transfers::TransferRows};
 use crate::domain::{
     count::Count,
-    group::Answer,
+    drift::{Counters, Repaired},
+    group::{
+        Answer,
+        bulk::{RowOutcome, RowRefusal, RowResult},
+    },
     hold::StockHold,
     inbound::Inbound,
     promise::Promise,
@@ -115,4 +119,79 @@ pub fn encode_class_counts(counts: [u64; 3]) -> Vec<u8> {
 
 pub fn decode_class_counts(bytes: &[u8]) -> Result<[u64; 3], sqlx::Error> {
     serde_json::from_slice(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+/// Results of rows, short: outcome, quantity, version. Thousands of them are kept for a week.
+pub fn encode_rows(results: &[RowResult]) -> Vec<u8> {
+    let stored: Vec<(u8, i64, i64)> = results
+        .iter()
+        .map(|result| {
+            let place = OUTCOMES.iter().position(|outcome| *outcome == result.outcome).unwrap_or_default();
+            (place as u8, result.quantity, result.version)
+        })
+        .collect();
+    serde_json::to_vec(&stored).unwrap_or_default()
+}
+
+pub fn decode_rows(bytes: &[u8]) -> Result<Vec<RowResult>, sqlx::Error> {
+    let stored: Vec<(u8, i64, i64)> =
+        serde_json::from_slice(bytes).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    stored
+        .into_iter()
+        .map(|(outcome, quantity, version)| {
+            let outcome = *OUTCOMES
+                .get(usize::from(outcome))
+                .ok_or_else(|| sqlx::Error::Decode(format!("{outcome} is no outcome of a row").into()))?;
+            Ok(RowResult { outcome, quantity, version })
+        })
+        .collect()
+}
+
+/// A repair: the counters before and after, sellable, damaged, quarantine, soft and hard, and the level's version.
+pub fn encode_repair(repaired: &Repaired) -> Vec<u8> {
+    let stored = (counters(&repaired.before), counters(&repaired.after), repaired.version);
+    serde_json::to_vec(&stored).unwrap_or_default()
+}
+
+pub fn decode_repair(bytes: &[u8]) -> Result<Repaired, sqlx::Error> {
+    let (before, after, version): ([i64; 5], [i64; 5], i64) =
+        serde_json::from_slice(bytes).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let restored = |[sellable, damaged, quarantine, soft_held, hard_held]: [i64; 5]| Counters {
+        sellable,
+        damaged,
+        quarantine,
+        soft_held,
+        hard_held,
+    };
+    Ok(Repaired { before: restored(before), after: restored(after), version })
+}
+
+fn counters(of: &Counters) -> [i64; 5] {
+    [of.sellable, of.damaged, of.quarantine, of.soft_held, of.hard_held]
+}
+
+/// The stored number is the place here: only ever add at the end.
+const OUTCOMES: [RowOutcome; 10] = [
+    RowOutcome::Applied,
+    RowOutcome::Unchanged,
+    RowOutcome::Conflict,
+    RowOutcome::Refused(RowRefusal::BadSku),
+    RowOutcome::Refused(RowRefusal::BadLocation),
+    RowOutcome::Refused(RowRefusal::BadBucket),
+    RowOutcome::Refused(RowRefusal::BadQuantity),
+    RowOutcome::Refused(RowRefusal::LocationNotFound),
+    RowOutcome::Refused(RowRefusal::InsufficientStock),
+    RowOutcome::Refused(RowRefusal::QuantityOverflow),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_of_a_row_is_read_as_it_was_written() {
+        let results = OUTCOMES.map(|outcome| RowResult { outcome, quantity: -3, version: 9 });
+        assert_eq!(decode_rows(&encode_rows(&results)).unwrap(), results);
+        assert!(decode_rows(b"[[10,0,0]]").is_err());
+    }
 }

@@ -1,10 +1,11 @@
 //! The append-only ledger.
 
 use chrono::{DateTime, Utc};
-use oneshelf_values::{LocationId, Sku};
+use oneshelf_values::{LocationId, PartnerId, Sku};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::balances;
 use crate::domain::ledger::{Account, Movement};
 
 /// A movement as it was written down.
@@ -18,6 +19,7 @@ pub struct StoredMovement {
     pub source_location_id: Option<String>,
     pub target: String,
     pub target_location_id: Option<String>,
+    pub owner_id: Option<String>,
     pub quantity: i64,
     pub reason: String,
     pub reference: String,
@@ -34,7 +36,7 @@ pub struct StockAsOf {
     pub quarantine: i64,
 }
 
-/// Appends movements, in the order given.
+/// Appends movements, in the order given. The caller holds the locks of the levels that they change.
 pub async fn append_movements(
     conn: &mut PgConnection,
     movements: &[Movement],
@@ -58,6 +60,7 @@ pub async fn append_movements(
           , reference
           , level_version
           , effective_at
+          , owner_id
           , recorded_at
         )
         SELECT movement_id
@@ -72,7 +75,8 @@ pub async fn append_movements(
              , reference
              , level_version
              , effective_at
-             , $13
+             , owner_id
+             , $14
           FROM UNNEST(
                    $1::UUID[]
                  , $2::INT[]
@@ -86,6 +90,7 @@ pub async fn append_movements(
                  , $10::TEXT[]
                  , $11::BIGINT[]
                  , $12::TIMESTAMPTZ[]
+                 , $13::TEXT[]
                ) WITH ORDINALITY AS entry (
                    movement_id
                  , line_no
@@ -99,6 +104,7 @@ pub async fn append_movements(
                  , reference
                  , level_version
                  , effective_at
+                 , owner_id
                  , ordinality
                )
          ORDER BY ordinality
@@ -111,15 +117,16 @@ pub async fn append_movements(
         &movements.iter().map(|m| m.target.kind()).collect::<Vec<_>>() as &[&str],
         &locations(|m| &m.target) as &[Option<&str>],
         &movements.iter().map(|m| m.quantity).collect::<Vec<_>>(),
-        &movements.iter().map(|m| m.reason).collect::<Vec<_>>() as &[&str],
+        &movements.iter().map(|m| &*m.reason).collect::<Vec<_>>() as &[&str],
         &movements.iter().map(|m| m.reference.as_str()).collect::<Vec<_>>() as &[&str],
         &movements.iter().map(|m| m.level_version).collect::<Vec<_>>(),
         &movements.iter().map(|m| m.effective_at).collect::<Vec<_>>(),
+        &movements.iter().map(|m| m.owner().map(PartnerId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
         now,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(())
+    balances::add_late_entries(conn, movements, now).await
 }
 
 /// Reads a SKU's movements, newest first by effective time, before the given position.
@@ -141,6 +148,7 @@ pub async fn list_movements(
              , source_location_id
              , target
              , target_location_id
+             , owner_id
              , quantity
              , reason
              , reference
@@ -164,7 +172,8 @@ pub async fn list_movements(
     .await
 }
 
-/// Sums the ledger up to an instant, by effective time.
+/// What the ledger says of some SKUs at a location at an instant, by effective time: the last balance before it and what
+/// moved since, in one snapshot. By SKU.
 pub async fn sum_as_of(
     pool: &PgPool,
     skus: &[Sku],
@@ -174,34 +183,37 @@ pub async fn sum_as_of(
     sqlx::query_as!(
         StockAsOf,
         r#"
-        SELECT sku AS "sku!"
-             , SUM(delta) FILTER (WHERE bucket = 'sellable')::BIGINT AS "sellable!"
-             , SUM(delta) FILTER (WHERE bucket = 'damaged') ::BIGINT AS "damaged!"
-             , SUM(delta) FILTER (WHERE bucket = 'quarantine') ::BIGINT AS "quarantine!"
+        SELECT asked.sku AS "sku!"
+             , COALESCE(balance.sellable, 0) + moved.sellable AS "sellable!"
+             , COALESCE(balance.damaged, 0) + moved.damaged AS "damaged!"
+             , COALESCE(balance.quarantine, 0) + moved.quarantine AS "quarantine!"
           FROM (
-                   SELECT sku
-                        , target AS bucket
-                        , quantity AS delta
+                   SELECT DISTINCT sku
+                     FROM UNNEST($1::TEXT[]) AS asked (sku)
+               ) AS asked
+          LEFT JOIN LATERAL (
+                   SELECT period_end
+                        , sellable
+                        , damaged
+                        , quarantine
+                     FROM inventory.ledger_balances
+                    WHERE ledger_balances.sku = asked.sku
+                      AND ledger_balances.location_id = $2
+                      AND ledger_balances.period_end <= $3
+                    ORDER BY period_end DESC
+                    LIMIT 1
+               ) AS balance ON TRUE
+         CROSS JOIN LATERAL (
+                   SELECT COALESCE(SUM(CASE 'sellable' WHEN target THEN quantity WHEN source THEN - quantity END), 0)::BIGINT AS sellable
+                        , COALESCE(SUM(CASE 'damaged' WHEN target THEN quantity WHEN source THEN - quantity END), 0)::BIGINT AS damaged
+                        , COALESCE(SUM(CASE 'quarantine' WHEN target THEN quantity WHEN source THEN - quantity END), 0)::BIGINT AS quarantine
                      FROM inventory.ledger_entries
-                    WHERE sku = ANY ($1)
-                      AND target_location_id = $2
+                    WHERE ledger_entries.sku = asked.sku
+                      AND COALESCE(source_location_id, target_location_id) = $2
+                      AND effective_at >= COALESCE(balance.period_end, '-infinity')
                       AND effective_at <= $3
-                    UNION ALL
-                   SELECT sku
-                        , source
-                        , - quantity
-                     FROM inventory.ledger_entries
-                    WHERE sku = ANY ($1)
-                      AND source_location_id = $2
-                      AND effective_at <= $3
-                    UNION ALL
-                   SELECT sku
-                        , bucket
-                        , 0
-                     FROM UNNEST($1) AS asked (sku)
-                    CROSS JOIN UNNEST(ARRAY['sellable', 'damaged', 'quarantine']) AS buckets (bucket)
-               ) AS flows
-         GROUP BY sku
+               ) AS moved
+         ORDER BY asked.sku
         "#,
         &skus.iter().map(Sku::as_str).collect::<Vec<_>>() as &[&str],
         location.as_str(),
@@ -209,8 +221,77 @@ pub async fn sum_as_of(
     )
     .fetch_all(pool)
     .await
-    .map(|mut rows| {
-        rows.sort_by(|a, b| a.sku.cmp(&b.sku));
-        rows
-    })
+}
+
+/// What of the ledger is exported.
+#[derive(Debug, Clone)]
+pub struct ExportFilter {
+    pub sku: Option<Sku>,
+    pub location: Option<LocationId>,
+    /// Inclusive.
+    pub from: DateTime<Utc>,
+    /// Exclusive.
+    pub to: DateTime<Utc>,
+}
+
+/// Where an entry stands in an export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryPlace {
+    pub sku: String,
+    pub effective_at: DateTime<Utc>,
+    pub entry_id: i64,
+}
+
+impl EntryPlace {
+    pub fn of(entry: &StoredMovement) -> Self {
+        Self { sku: entry.sku.clone(), effective_at: entry.effective_at, entry_id: entry.entry_id }
+    }
+}
+
+/// Reads a page of the ledger by (SKU, effective time, sequence), after the given entry.
+pub async fn export_page(
+    pool: &PgPool,
+    filter: &ExportFilter,
+    after: Option<&EntryPlace>,
+    limit: i64,
+) -> Result<Vec<StoredMovement>, sqlx::Error> {
+    sqlx::query_as!(
+        StoredMovement,
+        r#"
+        SELECT entry_id
+             , movement_id
+             , line_no
+             , sku
+             , source
+             , source_location_id
+             , target
+             , target_location_id
+             , owner_id
+             , quantity
+             , reason
+             , reference
+             , effective_at
+             , recorded_at
+          FROM inventory.ledger_entries
+         WHERE ($1::TEXT IS NULL OR sku = $1)
+           AND ($2::TEXT IS NULL OR COALESCE(source_location_id, target_location_id) = $2)
+           AND effective_at >= $3
+           AND effective_at < $4
+           AND (sku, effective_at, entry_id) > ($5, $6, $7)
+         ORDER BY sku
+                , effective_at
+                , entry_id
+         LIMIT $8
+        "#,
+        filter.sku.as_ref().map(Sku::as_str),
+        filter.location.as_ref().map(LocationId::as_str),
+        filter.from,
+        filter.to,
+        after.map_or("", |last| &last.sku),
+        after.map_or(filter.from, |last| last.effective_at),
+        after.map_or(0, |last| last.entry_id),
+        limit,
+    )
+    .fetch_all(pool)
+    .await
 }

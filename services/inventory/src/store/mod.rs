@@ -2,15 +2,20 @@
 //! reads of their own. Statements take arrays: round trips do not grow with lines, SKUs or commands.
 
 pub mod answers;
+pub mod balances;
 pub mod channels;
 pub mod count_plan;
 pub mod counts;
 pub mod documents;
+pub mod drift;
 pub mod holds;
 pub mod inbounds;
 pub mod ledger;
 pub mod locations;
+pub mod movements;
+pub mod partitions;
 pub mod promises;
+pub mod reasons;
 pub mod stock_levels;
 pub mod transfers;
 

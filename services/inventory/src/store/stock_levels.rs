@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use oneshelf_values::{LocationId, Sku};
 use sqlx::{PgConnection, PgPool};
 
+use super::Inconsistency;
 use crate::domain::stock_level::{Level, LevelKey};
 
 /// A level as it was read, with the time of its last change.
@@ -65,7 +66,8 @@ pub async fn lock_stock_levels(
         .collect())
 }
 
-/// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped.
+/// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped. Always before the levels
+/// are locked, so that nobody who holds a lock waits for a level that another is making.
 pub async fn insert_empty_levels(
     conn: &mut PgConnection,
     keys: &[LevelKey],
@@ -81,6 +83,12 @@ pub async fn insert_empty_levels(
              , $3
           FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
           JOIN inventory.locations USING (location_id)
+         WHERE NOT EXISTS (
+                   SELECT
+                     FROM inventory.stock_levels
+                    WHERE stock_levels.sku = wanted.sku
+                      AND stock_levels.location_id = wanted.location_id
+               )
          ORDER BY ordinality
             ON CONFLICT DO NOTHING
         "#,
@@ -93,7 +101,52 @@ pub async fn insert_empty_levels(
     Ok(())
 }
 
-/// Writes changed levels back. They were locked by this transaction.
+/// Levels as they are, or empty as they would be made; unknown locations are missing. Locks nothing: for a look ahead.
+pub async fn peek_stock_levels(
+    conn: &mut PgConnection,
+    keys: &[LevelKey],
+) -> Result<HashMap<LevelKey, Level>, sqlx::Error> {
+    let (skus, locations) = columns(keys);
+    let rows = sqlx::query!(
+        r#"
+        SELECT ordinality AS "ordinality!"
+             , COALESCE(sellable, 0) AS "sellable!"
+             , COALESCE(damaged, 0) AS "damaged!"
+             , COALESCE(quarantine, 0) AS "quarantine!"
+             , COALESCE(soft_held, 0) AS "soft_held!"
+             , COALESCE(hard_held, 0) AS "hard_held!"
+             , locations.oversell_facts
+             , COALESCE(stock_levels.version, 0) AS "version!"
+          FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
+          JOIN inventory.locations USING (location_id)
+          LEFT JOIN inventory.stock_levels USING (sku, location_id)
+        "#,
+        &skus as &[&str],
+        &locations as &[&str],
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (
+                keys[row.ordinality as usize - 1].clone(),
+                Level {
+                    sellable: row.sellable,
+                    damaged: row.damaged,
+                    quarantine: row.quarantine,
+                    soft_held: row.soft_held,
+                    hard_held: row.hard_held,
+                    oversell_facts: row.oversell_facts,
+                    version: row.version,
+                },
+            )
+        })
+        .collect())
+}
+
+/// Writes changed levels back. They were locked by this transaction; the version says so a second time: a level that
+/// somebody changed since it was read is not written, and nothing is.
 pub async fn update_stock_levels(
     conn: &mut PgConnection,
     levels: &[(LevelKey, Level)],
@@ -124,6 +177,7 @@ pub async fn update_stock_levels(
                ) AS changed (sku, location_id, sellable, damaged, quarantine, soft_held, hard_held, version)
          WHERE stock_levels.sku = changed.sku
            AND stock_levels.location_id = changed.location_id
+           AND stock_levels.version = changed.version - 1
         "#,
         &skus as &[&str],
         &locations as &[&str],
@@ -137,8 +191,16 @@ pub async fn update_stock_levels(
     )
     .execute(conn)
     .await?;
-    debug_assert_eq!(updated.rows_affected() as usize, levels.len());
-    Ok(())
+    if updated.rows_affected() as usize == levels.len() {
+        return Ok(());
+    }
+    Err(Inconsistency {
+        table: "stock_levels",
+        column: "version",
+        key: format!("{} levels", levels.len()),
+        value: format!("{} were as they had been read", updated.rows_affected()),
+    }
+    .into())
 }
 
 fn columns(keys: &[LevelKey]) -> (Vec<&str>, Vec<&str>) {

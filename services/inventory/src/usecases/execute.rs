@@ -296,7 +296,7 @@ async fn refuse_only_for_good(
 }
 
 /// Writes what the group changed, each table with one statement.
-async fn save(
+pub(super) async fn save(
     conn: &mut PgConnection,
     schema: Schema,
     shelf: Shelf,

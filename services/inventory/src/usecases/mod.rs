@@ -1,16 +1,23 @@
-//! One file per verb. Every stock change goes through [`execute`], in groups; reads go their own short way.
+//! One file per verb. Stock changes go through [`execute`], in groups, but for [`bulk`] ones and those that are rare;
+//! reads go their own short way.
 
+pub mod bulk;
 pub mod count_plan;
 pub mod counts;
 pub mod create_location;
 pub mod execute;
 pub mod expire_holds;
+pub mod export_movements;
 pub mod get_availability;
 pub mod hold_stock;
 pub mod inbounds;
+pub mod keep_ledger;
 pub mod list;
 pub mod move_stock;
+pub mod post_movement;
 pub mod promises;
+pub mod reason_codes;
+pub mod reconcile;
 pub mod resolve_hold;
 pub mod take_channels;
 pub mod transfers;
@@ -26,6 +33,7 @@ use oneshelf_kit::{
 };
 use oneshelf_values::{ChannelId, Clock};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 
 use crate::domain::Refusal;
 
@@ -37,6 +45,8 @@ pub struct Inventory {
     pub(crate) clock: Clock,
     pub(crate) batcher: Batcher<execute::Job, execute::Outcome, Error>,
     pub(crate) availability: Arc<get_availability::AvailabilityCache>,
+    /// Bulk changes that may run at a time.
+    pub(crate) bulk_places: Arc<Semaphore>,
 }
 
 /// Why a use case did not do what was asked.

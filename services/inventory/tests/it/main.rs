@@ -2,13 +2,16 @@
 #![expect(clippy::unwrap_used, reason = "what is unwrapped here is the test's own claim")]
 
 mod availability;
+mod bulk;
 mod channel_changed;
 mod concurrency;
 mod counts;
 mod holds;
 mod inbounds;
+mod ledger;
 mod locations;
 mod movements;
 mod promises;
+mod reconcile;
 mod support;
 mod transfers;

@@ -8,11 +8,13 @@
 //! |---|---|
 //! | holds, 10,000 SKUs and one hot SKU | pgbench with the least reservation there is; the echo |
 //! | quotes, availability | the echo with messages of the same size |
+//! | bulk | one array UPDATE of as many rows of a bare table |
 //! | orders | none: a quote, an order and its shipping are eight transactions in three services |
 //!
 //! All processes share the machine's cores, the load generator too: the CPU per request says who used them.
 
 mod availability;
+mod bulk;
 mod cpu;
 mod echo;
 mod holds;
@@ -77,6 +79,7 @@ enum What {
     Holds,
     Quotes,
     Availability,
+    Bulk,
     Orders,
     All,
 }
@@ -128,6 +131,9 @@ async fn measure(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Findings> {
     }
     if wanted(What::Availability) {
         availability::measure(args, stage, &mut figures).await?;
+    }
+    if wanted(What::Bulk) {
+        bulk::measure(args, stage, &mut figures).await?;
     }
     if wanted(What::Quotes) {
         quotes::measure(args, stage, &mut figures).await?;

@@ -1,9 +1,11 @@
 //! Messages to domain values, all violations of a request at once; domain values to messages. Here: what every request
 //! has; the rest by noun.
 
+mod bulk;
 mod counts;
 mod holds;
 mod inbounds;
+mod ledger;
 mod movements;
 mod promises;
 mod records;
@@ -16,6 +18,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 pub use self::{
+    bulk::{batch_adjustment, import_chunk, row_results, set_stock},
     counts::{
         approve_count, cancel_count, compute_abc_classes, count_filters, count_id, count_message, due_message,
         due_request, post_count, record_count, request_recount, set_abc_classes, set_count_schedule, start_count,
@@ -24,6 +27,10 @@ pub use self::{
     inbounds::{
         after_due, amend_purchase_order, cancel_purchase_order, close_inbound, create_asn, create_purchase_order,
         inbound_due_filter, inbound_due_message, inbound_filter, inbound_id, inbound_message, receive_inbound,
+    },
+    ledger::{
+        drift_message, export_request, finding_id, new_reason_code, posting, reason_code_message, repair,
+        repair_message, resume_token,
     },
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
     promises::{

@@ -164,9 +164,11 @@ pub fn stored_level_message(stored: &StoredLevel) -> proto::StockLevel {
 }
 
 pub fn movement_message(movement: StoredMovement) -> proto::Movement {
-    let account = |kind: String, location: Option<String>| match location {
-        Some(location) => format!("{location}/{kind}"),
-        None => kind,
+    let owner = movement.owner_id;
+    let account = |kind: String, location: Option<String>| match (location, &owner) {
+        (Some(location), _) => format!("{location}/{kind}"),
+        (None, Some(owner)) if kind == "consignment" => format!("{owner}/{kind}"),
+        (None, _) => kind,
     };
     proto::Movement {
         movement_id: format!("{}/{}", movement.movement_id, movement.line_no),

@@ -27,10 +27,19 @@ pub struct Shelf {
 impl Shelf {
     /// With the warehouse WH and the store SHOP, whose till may oversell.
     pub async fn open() -> Self {
+        Self::open_with(|config| config).await
+    }
+
+    /// As [`Self::open`], with the jobs that look after ledger and levels always at it.
+    pub async fn lively() -> Self {
+        Self::open_with(|config| Config { keep_ledger_every_ms: 50, reconcile_every_ms: 100, ..config }).await
+    }
+
+    async fn open_with(adapt: impl FnOnce(Config) -> Config) -> Self {
         let db = Database::new(&[&MIGRATOR]).await;
         let clock = oneshelf_testkit::clock();
         let test = ServeTest::new(db.pool(), clock.clone()).await;
-        let config = Config { sweep_every_ms: 50, ..Config::new(db.config()) };
+        let config = adapt(Config { sweep_every_ms: 50, ..Config::new(db.config()) });
         let mounted = server::start(&config, &test.chassis).await.unwrap();
         let server = test.start(FILE_DESCRIPTOR_SET, vec![mounted]).await;
         let client = InventoryServiceClient::new(server.client().await);

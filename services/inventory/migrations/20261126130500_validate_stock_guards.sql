@@ -1,0 +1,3 @@
+ALTER TABLE inventory.stock_levels VALIDATE CONSTRAINT stock_levels_range_check;
+ALTER TABLE inventory.stock_levels VALIDATE CONSTRAINT stock_levels_version_check;
+ALTER TABLE inventory.hold_lines VALIDATE CONSTRAINT hold_lines_available_check;

@@ -1,0 +1,130 @@
+//! Movements between accounts that the caller names: all lines or none.
+
+use chrono::{DateTime, Utc};
+use oneshelf_values::LocationId;
+use uuid::Uuid;
+
+use super::Shelf;
+use crate::domain::{
+    error::Refusal,
+    ledger::{Account, Movement},
+    reason::Reason,
+    stock_level::{Level, LevelKey, Strength},
+};
+
+#[derive(Debug, Clone)]
+pub struct PostMovement {
+    pub movement_id: Uuid,
+    pub location: LocationId,
+    pub lines: Vec<PostLine>,
+    pub reason: Reason,
+    pub reference: String,
+    pub effective_at: DateTime<Utc>,
+}
+
+/// Units that leave one account for another. At least one of them is a bucket of the level.
+#[derive(Debug, Clone)]
+pub struct PostLine {
+    pub key: LevelKey,
+    pub source: Account,
+    pub target: Account,
+    /// Positive.
+    pub quantity: i64,
+}
+
+impl Shelf {
+    /// Books all lines or none; answers the resulting levels, one per distinct SKU, by key.
+    pub fn post(&mut self, command: &PostMovement) -> Result<Vec<(LevelKey, Level)>, Refusal> {
+        let mut undo = Vec::with_capacity(command.lines.len());
+        let outcome = command.lines.iter().enumerate().try_for_each(|(place, line)| {
+            let level = self
+                .levels
+                .get_mut(&line.key)
+                .ok_or_else(|| Refusal::LocationNotFound { location: command.location.clone() })?;
+            undo.push((&line.key, *level));
+            if let Account::Shelf(_, bucket) = line.source {
+                level.shift(&line.key, place, bucket, -line.quantity, Strength::Correction)?;
+            }
+            if let Account::Shelf(_, bucket) = line.target {
+                level.shift(&line.key, place, bucket, line.quantity, Strength::Correction)?;
+            }
+            Ok::<_, Refusal>(())
+        });
+        if let Err(refusal) = outcome {
+            self.restore(undo);
+            return Err(refusal);
+        }
+        for (place, line) in command.lines.iter().enumerate() {
+            self.movements.push(Movement {
+                movement_id: command.movement_id,
+                line: place,
+                sku: line.key.sku.clone(),
+                source: line.source.clone(),
+                target: line.target.clone(),
+                quantity: line.quantity,
+                reason: command.reason.clone(),
+                reference: command.reference.clone(),
+                level_version: self.version_after(&line.key),
+                effective_at: command.effective_at,
+            });
+            self.touched.insert(line.key.clone());
+        }
+        Ok(self.levels_after(command.lines.iter().map(|line| &line.key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::domain::stock_level::Bucket;
+
+    fn key() -> LevelKey {
+        LevelKey { sku: "A".parse().unwrap(), location: "WH".parse().unwrap() }
+    }
+
+    fn bucket(bucket: Bucket) -> Account {
+        Account::Shelf(key().location, bucket)
+    }
+
+    fn post(shelf: &mut Shelf, lines: &[(Account, Account, i64)]) -> Result<Level, Refusal> {
+        let lines = lines
+            .iter()
+            .map(|(source, target, quantity)| PostLine {
+                key: key(),
+                source: source.clone(),
+                target: target.clone(),
+                quantity: *quantity,
+            })
+            .collect();
+        let command = PostMovement {
+            movement_id: Uuid::nil(),
+            location: key().location,
+            lines,
+            reason: "condition_change".into(),
+            reference: String::new(),
+            effective_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        };
+        shelf.post(&command).map(|levels| levels[0].1)
+    }
+
+    #[test]
+    fn units_change_their_bucket_and_all_lines_count_or_none() {
+        let level = Level { sellable: 5, version: 1, ..Level::default() };
+        let mut shelf = Shelf::new(HashMap::from([(key(), level)]), HashMap::new());
+        let broken = (bucket(Bucket::Sellable), bucket(Bucket::Damaged), 2);
+        let gone = (bucket(Bucket::Damaged), Account::Loss, 3);
+        assert!(matches!(post(&mut shelf, &[broken.clone(), gone]), Err(Refusal::InsufficientStock { .. })));
+        let after = post(&mut shelf, &[broken, (Account::Production, bucket(Bucket::Sellable), 4)]).unwrap();
+        assert_eq!((after.sellable, after.damaged, after.version), (7, 2, 2));
+        assert_eq!(shelf.finish().movements.len(), 2, "the refused lines left no trace");
+    }
+
+    #[test]
+    fn an_unknown_location_is_said() {
+        let mut shelf = Shelf::new(HashMap::new(), HashMap::new());
+        let line = (Account::Found, bucket(Bucket::Sellable), 1);
+        assert!(matches!(post(&mut shelf, &[line]), Err(Refusal::LocationNotFound { .. })));
+    }
+}
