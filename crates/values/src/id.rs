@@ -33,7 +33,7 @@ fn parse_code(text: &str) -> Result<SmolStr, TextError> {
 
 /// What a newtype over a canonical text needs: text out, parsed text in.
 macro_rules! text_value {
-    ($name:ident) => {
+    ($name:ident, $error:ty) => {
         impl $name {
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -72,9 +72,9 @@ macro_rules! text_value {
         }
 
         impl TryFrom<&str> for $name {
-            type Error = TextError;
+            type Error = $error;
 
-            fn try_from(text: &str) -> Result<Self, TextError> {
+            fn try_from(text: &str) -> Result<Self, $error> {
                 text.parse()
             }
         }
@@ -112,7 +112,7 @@ macro_rules! code_ids {
             }
         }
 
-        text_value!($name);
+        text_value!($name, TextError);
     )+};
 }
 
@@ -188,6 +188,8 @@ code_ids! {
     ProductId;
     /// A till.
     DeviceId;
+    /// A region that an operator draws, such as a delivery zone.
+    ZoneId;
 }
 
 uuid_ids! {

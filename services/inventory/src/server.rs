@@ -60,6 +60,11 @@ pub async fn start(cfg: &Config, chassis: &Chassis) -> anyhow::Result<Mounted> {
         sweep.await;
         Ok::<_, Infallible>(())
     });
+    let follow = jobs::follow_locations(inventory.clone(), cfg.sweep_every(), stop.clone());
+    lifecycle.spawn("inventory.follow_locations", async move {
+        follow.await;
+        Ok::<_, Infallible>(())
+    });
 
     let server =
         InventoryServiceServer::new(InventoryGrpc(inventory)).max_decoding_message_size(chassis.max_message_bytes);

@@ -14,6 +14,7 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         never_promised_more_than_there_is(pool).await?,
         promises_equal_open_holds(pool).await?,
         holds_resolve_once(pool).await?,
+        levels_follow_locations(pool).await?,
     ])
 }
 
@@ -269,6 +270,41 @@ async fn holds_resolve_once(pool: &PgPool) -> Result<Check, sqlx::Error> {
     Ok(Check {
         id: "Q6",
         what: "a hold resolves once: what it committed is what the ledger took, and only a committed hold took anything",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// A hold is decided on a level's copy of its location's state, so the copy must be right. A location whose levels are on
+/// their way says so. A till's late sale may be booked at a closed location; nothing else may be there.
+async fn levels_follow_locations(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH judged AS (
+            SELECT sku || ' at ' || location_id AS name
+                 , (
+                       levels_behind
+                    OR (location_active = (state = 'active') AND location_closed = (state = 'closed'))
+                   )
+               AND (
+                       state <> 'closed'
+                    OR (sellable <= 0 AND damaged <= 0 AND quarantine <= 0 AND soft_held = 0 AND hard_held = 0)
+                   ) AS holds
+              FROM inventory.stock_levels
+              JOIN inventory.locations USING (location_id)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "LO1",
+        what: "a level has its location's state, and a closed location has no goods and no promises",
         checked: row.checked,
         violations: row.violations,
         offenders: row.offenders.unwrap_or_default(),

@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, HoldId, LocationId, Sku};
 
+use super::location::Leftovers;
+
 /// A line that asked for more than there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShortLine {
@@ -34,6 +36,14 @@ pub enum Refusal {
     LocationNotFound { location: LocationId },
     #[error("location {location} exists already")]
     LocationExists { location: LocationId },
+    #[error("location {location} is closed")]
+    LocationClosed { location: LocationId },
+    #[error("location {location} is active: deactivate it first")]
+    LocationActive { location: LocationId },
+    #[error("location {location} still has something of {} SKU(s)", .left.levels)]
+    LocationNotEmpty { location: LocationId, left: Leftovers },
+    #[error("version {expected} was expected, it is {found}")]
+    VersionMismatch { expected: i64, found: i64 },
     #[error("channel {channel} is not known")]
     ChannelNotFound { channel: ChannelId },
     #[error("the request id was used for other content")]

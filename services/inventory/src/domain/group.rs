@@ -15,6 +15,7 @@ use super::{
     event::Event,
     hold::{HoldKind, HoldLine, StockHold},
     ledger::{Account, Movement},
+    location::LocationState,
     stock_level::{Bucket, Level, LevelKey, Strength},
 };
 
@@ -35,6 +36,10 @@ pub enum Command {
         hold_id: HoldId,
     },
     Move(MoveStock),
+    /// Takes the state of their locations over into levels that have another copy.
+    Follow {
+        keys: Vec<LevelKey>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -131,6 +136,7 @@ pub enum Answer {
     Hold(StockHold),
     /// The resulting levels, one per distinct SKU, by key, and when they became so.
     Levels(Vec<(LevelKey, Level)>, DateTime<Utc>),
+    Done,
 }
 
 /// Locked levels and holds, and what the group has done to them so far.
@@ -138,7 +144,10 @@ pub enum Answer {
 pub struct Shelf {
     levels: HashMap<LevelKey, Level>,
     holds: HashMap<HoldId, StockHold>,
+    /// The states of locations that a command wants to follow.
+    locations: HashMap<LocationId, LocationState>,
     touched: HashSet<LevelKey>,
+    followed: HashSet<LevelKey>,
     granted: Vec<HoldId>,
     changed_holds: HashSet<HoldId>,
     movements: Vec<Movement>,
@@ -150,6 +159,12 @@ impl Shelf {
         Self { levels, holds, ..Self::default() }
     }
 
+    /// With the locked states of the locations that [`Command::Follow`] names.
+    #[must_use]
+    pub fn following(self, locations: HashMap<LocationId, LocationState>) -> Self {
+        Self { locations, ..self }
+    }
+
     /// Applies one command, or refuses it and leaves everything as it was.
     pub fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         match command {
@@ -159,6 +174,7 @@ impl Shelf {
             Command::Extend { hold_id, until } => self.extend(*hold_id, *until, now),
             Command::Expire { hold_id } => self.expire(*hold_id, now),
             Command::Move(moved) => self.shift(moved, now),
+            Command::Follow { keys } => Ok(self.follow(keys)),
         }
     }
 
@@ -183,8 +199,12 @@ impl Shelf {
         events.extend(levels.iter().map(|(key, level)| Event::LevelChanged { key: key.clone(), level: *level }));
         let granted: HashSet<HoldId> = self.granted.iter().copied().collect();
         let changed = self.changed_holds.iter().map(|id| self.holds[id].clone()).collect();
+        let mut followed: Vec<(LevelKey, LocationState)> =
+            self.followed.drain().map(|key| (key.clone(), self.levels[&key].location)).collect();
+        followed.sort_by(|a, b| a.0.cmp(&b.0));
         Changes {
             levels,
+            followed,
             granted: granted.iter().map(|id| self.holds[id].clone()).collect(),
             changed,
             movements: self.movements,
@@ -370,6 +390,20 @@ impl Shelf {
         Ok(Answer::Levels(levels.into_iter().collect(), now))
     }
 
+    fn follow(&mut self, keys: &[LevelKey]) -> Answer {
+        for key in keys {
+            let (Some(level), Some(state)) = (self.levels.get_mut(key), self.locations.get(&key.location)) else {
+                continue;
+            };
+            if level.location != *state {
+                level.location = *state;
+                self.touched.insert(key.clone());
+                self.followed.insert(key.clone());
+            }
+        }
+        Answer::Done
+    }
+
     fn existing(&self, hold_id: HoldId) -> Result<&StockHold, Refusal> {
         self.holds.get(&hold_id).ok_or(Refusal::HoldNotFound { hold_id })
     }
@@ -402,6 +436,8 @@ impl Shelf {
 pub struct Changes {
     /// By key, with their new versions.
     pub levels: Vec<(LevelKey, Level)>,
+    /// Those of them that took over their location's state, by key.
+    pub followed: Vec<(LevelKey, LocationState)>,
     /// Holds granted in this group, in their state at its end.
     pub granted: Vec<StockHold>,
     /// Holds resolved or extended in this group, those granted in it included.

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | on hand | sellable + damaged + quarantine |
-//! | available | max(0, sellable − hard − soft): the floor hides nothing, the negative part is `oversold` |
+//! | available | max(0, sellable − hard − soft), at an active location: the floor hides nothing, the negative part is `oversold` |
 //!
 //! Invariant Q3: when a hold is granted, soft + hard ≤ sellable. Only facts (a till's sale, a loss found in a count) may
 //! push sellable below what is promised, and only where the location's policy allows may they push it below zero.
@@ -13,6 +13,7 @@ use oneshelf_values::{LocationId, Sku};
 use super::{
     error::{Refusal, ShortLine},
     hold::HoldKind,
+    location::LocationState,
 };
 
 /// The identity of a level. Its order, by SKU and then location, is the order in which rows are locked.
@@ -50,6 +51,8 @@ pub struct Level {
     pub hard_held: i64,
     /// The location's policy: facts may take sellable below zero.
     pub oversell_facts: bool,
+    /// A copy of the location's state: a hold is decided on this row alone.
+    pub location: LocationState,
     pub version: i64,
 }
 
@@ -60,7 +63,10 @@ impl Level {
 
     /// Units that may still be promised or sold.
     pub fn available(&self) -> i64 {
-        (self.sellable - self.hard_held - self.soft_held).max(0)
+        match self.location {
+            LocationState::Active => (self.sellable - self.hard_held - self.soft_held).max(0),
+            LocationState::Inactive | LocationState::Closed => 0,
+        }
     }
 
     /// Promised units that are not there.
@@ -81,7 +87,7 @@ impl Level {
         self.sellable -= taken;
     }
 
-    /// Moves a signed quantity into (or out of) a bucket. Decreases are facts of two strengths: a `Fact` (a till's sale)
+    /// Moves a signed quantity into (or out of) a bucket. Nothing comes in to a closed location. Decreases are facts of two strengths: a `Fact` (a till's sale)
     /// may go below zero where the policy allows, a `Correction` may take at most what is in the bucket.
     pub fn shift(
         &mut self,
@@ -101,6 +107,9 @@ impl Level {
             .checked_add(delta)
             .filter(|after| after.abs() <= MAX_LEVEL)
             .ok_or_else(|| Refusal::QuantityOverflow { sku: key.sku.clone(), location: key.location.clone() })?;
+        if self.location == LocationState::Closed && delta > 0 && after > 0 {
+            return Err(Refusal::LocationClosed { location: key.location.clone() });
+        }
         let may_go_below = strength == Strength::Fact && oversell_facts && bucket == Bucket::Sellable;
         if delta < 0 && after < 0 && !may_go_below {
             return Err(Refusal::InsufficientStock {

@@ -62,7 +62,8 @@ impl InventoryService for InventoryGrpc {
     ) -> Answer<proto::ListLocationsResponse> {
         let request = request.into_inner();
         let limit = convert::page_size(request.page_size, 100, 1_000)?;
-        let locations = self.0.list_locations(&request.page_token, limit).await.map_err(from_error)?;
+        let filter = convert::location_filter(&request)?;
+        let locations = self.0.list_locations(&filter, &request.page_token, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListLocationsResponse {
             next_page_token: next_token(&locations, limit, |last| last.location_id.to_string()),
             locations: locations.into_iter().map(convert::location_message).collect(),
@@ -268,6 +269,48 @@ impl InventoryService for InventoryGrpc {
                 })
                 .collect(),
         }))
+    }
+
+    async fn update_location(
+        &self,
+        request: Request<proto::UpdateLocationRequest>,
+    ) -> Answer<proto::UpdateLocationResponse> {
+        let (key, location_id, update, expected) = convert::location_update(request.get_ref())?;
+        let location = self.0.update_location(key, location_id, update, expected).await.map_err(from_error)?;
+        Ok(Response::new(proto::UpdateLocationResponse { location: Some(convert::location_message(location)) }))
+    }
+
+    async fn activate_location(
+        &self,
+        request: Request<proto::ActivateLocationRequest>,
+    ) -> Answer<proto::ActivateLocationResponse> {
+        let message = request.get_ref();
+        let (key, location_id) =
+            convert::location_ref("ActivateLocation", &message.request_id, &message.location_id, message)?;
+        let location = self.0.switch_location(key, location_id, true).await.map_err(from_error)?;
+        Ok(Response::new(proto::ActivateLocationResponse { location: Some(convert::location_message(location)) }))
+    }
+
+    async fn deactivate_location(
+        &self,
+        request: Request<proto::DeactivateLocationRequest>,
+    ) -> Answer<proto::DeactivateLocationResponse> {
+        let message = request.get_ref();
+        let (key, location_id) =
+            convert::location_ref("DeactivateLocation", &message.request_id, &message.location_id, message)?;
+        let location = self.0.switch_location(key, location_id, false).await.map_err(from_error)?;
+        Ok(Response::new(proto::DeactivateLocationResponse { location: Some(convert::location_message(location)) }))
+    }
+
+    async fn close_location(
+        &self,
+        request: Request<proto::CloseLocationRequest>,
+    ) -> Answer<proto::CloseLocationResponse> {
+        let message = request.get_ref();
+        let (key, location_id) =
+            convert::location_ref("CloseLocation", &message.request_id, &message.location_id, message)?;
+        let location = self.0.close_location(key, location_id).await.map_err(from_error)?;
+        Ok(Response::new(proto::CloseLocationResponse { location: Some(convert::location_message(location)) }))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use oneshelf_kit::status;
 use oneshelf_proto::inventory::v1::ErrorReason;
+use oneshelf_values::LocationId;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
 use crate::{
-    domain::{Refusal, error::ShortLine},
+    domain::{Refusal, error::ShortLine, location::Leftovers},
     usecases::Error,
 };
 
@@ -70,6 +71,27 @@ fn from_refusal(refusal: &Refusal) -> Status {
         Refusal::LocationExists { location } => {
             info(Code::AlreadyExists, message, ErrorReason::LocationExists, vec![("location_id", location.to_string())])
         }
+        Refusal::LocationClosed { location } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LocationClosed,
+            vec![("location_id", location.to_string())],
+        ),
+        Refusal::LocationActive { location } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LocationActive,
+            vec![("location_id", location.to_string())],
+        ),
+        Refusal::LocationNotEmpty { location, left } => not_empty(message, location, left),
+        Refusal::VersionMismatch { expected, found } => status::retry_info(
+            Code::Aborted,
+            message,
+            DOMAIN,
+            reason(ErrorReason::VersionMismatch),
+            [("expected", expected.to_string()), ("found", found.to_string())],
+            status::RETRY_DELAY,
+        ),
         Refusal::ChannelNotFound { channel } => {
             info(Code::NotFound, message, ErrorReason::ChannelNotFound, vec![("channel_id", channel.to_string())])
         }
@@ -110,6 +132,32 @@ fn insufficient(message: String, short: &[ShortLine]) -> Status {
                     format!(
                         "{} at {}: {} requested, {} available",
                         line.sku, line.location, line.requested, line.available
+                    ),
+                )
+            })
+            .collect::<Vec<_>>(),
+    );
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+/// Names what is left in a PreconditionFailure.
+fn not_empty(message: String, location: &LocationId, left: &Leftovers) -> Status {
+    let metadata = [("location_id", location.to_string()), ("levels", left.levels.to_string())];
+    let mut details = ErrorDetails::with_error_info(
+        reason(ErrorReason::LocationNotEmpty),
+        DOMAIN,
+        metadata.map(|(key, value)| (key.to_owned(), value)).into_iter().collect::<std::collections::HashMap<_, _>>(),
+    );
+    details.set_precondition_failure(
+        left.first
+            .iter()
+            .map(|level| {
+                PreconditionViolation::new(
+                    "STOCK",
+                    level.sku.to_string(),
+                    format!(
+                        "{} on hand, {} held softly, {} held for orders",
+                        level.on_hand, level.soft_held, level.hard_held
                     ),
                 )
             })

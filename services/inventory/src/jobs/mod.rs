@@ -22,3 +22,20 @@ pub async fn expire_holds(inventory: Inventory, every: Duration, stop: Cancellat
         }
     }
 }
+
+/// Lets levels go on to follow their locations where somebody stopped halfway, until told to stop.
+pub async fn follow_locations(inventory: Inventory, every: Duration, stop: CancellationToken) {
+    let mut tick = tokio::time::interval(every);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => {}
+        }
+        match inventory.follow_locations().await {
+            Ok(0) => {}
+            Ok(behind) => tracing::debug!(behind, "brought levels to the state of their locations"),
+            Err(error) => tracing::warn!(%error, "could not bring levels to the state of their locations"),
+        }
+    }
+}

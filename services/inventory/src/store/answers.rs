@@ -8,9 +8,11 @@ use chrono::{DateTime, Utc};
 use oneshelf_values::{HoldId, HoldState, HoldTerms, hold::Hold};
 use serde::{Deserialize, Serialize};
 
+use super::locations::LocationRow;
 use crate::domain::{
     group::Answer,
     hold::StockHold,
+    location::{Location, LocationState},
     stock_level::{Level, LevelKey},
 };
 
@@ -21,8 +23,9 @@ enum Stored {
         /// Set where the answer was a live hold: what it said of its expiry.
         live_until: Option<DateTime<Utc>>,
     },
-    /// SKU, location, then sellable, damaged, quarantine, soft, hard, version, and the location's policy.
-    Levels(Vec<(String, String, [i64; 6], bool)>, DateTime<Utc>),
+    /// SKU, location, then sellable, damaged, quarantine, soft, hard, version, and what it has of its location.
+    Levels(Vec<(String, String, [i64; 6], bool, String)>, DateTime<Utc>),
+    Done,
 }
 
 pub fn encode(answer: &Answer) -> Vec<u8> {
@@ -47,11 +50,13 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                             level.version,
                         ],
                         level.oversell_facts,
+                        level.location.as_str().to_owned(),
                     )
                 })
                 .collect(),
             *at,
         ),
+        Answer::Done => Stored::Done,
     };
     // Plain structs of text and numbers always have a JSON form.
     serde_json::to_vec(&stored).unwrap_or_default()
@@ -76,17 +81,37 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
         }
         Stored::Levels(rows, at) => rows
             .into_iter()
-            .map(|(sku, location, counts, oversell_facts)| {
+            .map(|(sku, location, counts, oversell_facts, state)| {
                 let [sellable, damaged, quarantine, soft_held, hard_held, version] = counts;
                 Ok((
                     LevelKey {
                         sku: super::parse("idempotency_keys", "response", &sku)?,
                         location: super::parse("idempotency_keys", "response", &location)?,
                     },
-                    Level { sellable, damaged, quarantine, soft_held, hard_held, oversell_facts, version },
+                    Level {
+                        sellable,
+                        damaged,
+                        quarantine,
+                        soft_held,
+                        hard_held,
+                        oversell_facts,
+                        location: LocationState::parse(&state)
+                            .ok_or_else(|| unfit(format!("answer names the unknown state {state}").into()))?,
+                        version,
+                    },
                 ))
             })
             .collect::<Result<_, _>>()
             .map(|levels| Answer::Levels(levels, at)),
+        Stored::Done => Ok(Answer::Done),
     }
+}
+
+/// A location as it was answered: it changes, so its id is not enough.
+pub fn encode_location(location: &Location) -> Vec<u8> {
+    serde_json::to_vec(&LocationRow::from(location)).unwrap_or_default()
+}
+
+pub fn decode_location(bytes: &[u8]) -> Result<Location, sqlx::Error> {
+    serde_json::from_slice::<LocationRow>(bytes).map_err(|error| sqlx::Error::Decode(error.into()))?.try_into()
 }

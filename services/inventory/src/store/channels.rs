@@ -76,10 +76,10 @@ pub async fn sum_availability(
         )
         SELECT stock_levels.sku
              , stock_levels.location_id
-             , GREATEST(
+             , CASE WHEN location_active THEN GREATEST(
                    0
                  , sellable - hard_held - soft_held + COALESCE(expired.held, 0)
-               ) AS "available!"
+               ) ELSE 0 END AS "available!"
              , version
           FROM inventory.stock_levels
           LEFT JOIN expired USING (sku, location_id)

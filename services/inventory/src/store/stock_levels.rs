@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use oneshelf_values::{LocationId, Sku};
 use sqlx::{PgConnection, PgPool};
 
-use crate::domain::stock_level::{Level, LevelKey};
+use crate::domain::{
+    location::LocationState,
+    stock_level::{Level, LevelKey},
+};
 
 /// A level as it was read, with the time of its last change.
 #[derive(Debug, Clone)]
@@ -35,6 +38,8 @@ pub async fn lock_stock_levels(
              , soft_held
              , hard_held
              , oversell_facts
+             , location_active
+             , location_closed
              , version
           FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
           JOIN inventory.stock_levels USING (sku, location_id)
@@ -58,6 +63,7 @@ pub async fn lock_stock_levels(
                     soft_held: row.soft_held,
                     hard_held: row.hard_held,
                     oversell_facts: row.oversell_facts,
+                    location: state(row.location_active, row.location_closed),
                     version: row.version,
                 },
             )
@@ -65,7 +71,17 @@ pub async fn lock_stock_levels(
         .collect())
 }
 
-/// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped.
+/// The state of a level's location, as the level has it.
+fn state(active: bool, closed: bool) -> LocationState {
+    match (active, closed) {
+        (_, true) => LocationState::Closed,
+        (true, false) => LocationState::Active,
+        (false, false) => LocationState::Inactive,
+    }
+}
+
+/// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped. The location of a new
+/// level is locked against change, so that its copy of the state is right when it is committed.
 pub async fn insert_empty_levels(
     conn: &mut PgConnection,
     keys: &[LevelKey],
@@ -74,13 +90,36 @@ pub async fn insert_empty_levels(
     let (skus, locations) = columns(keys);
     sqlx::query!(
         r#"
-        INSERT INTO inventory.stock_levels (sku, location_id, oversell_facts, updated_at)
+        INSERT INTO inventory.stock_levels (
+            sku
+          , location_id
+          , oversell_facts
+          , location_active
+          , location_closed
+          , updated_at
+        )
         SELECT sku
              , location_id
-             , locations.oversell_facts
+             , oversell_facts
+             , state = 'active'
+             , state = 'closed'
              , $3
-          FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
-          JOIN inventory.locations USING (location_id)
+          FROM (
+                   SELECT sku
+                        , location_id
+                        , ordinality
+                        , locations.oversell_facts
+                        , locations.state
+                     FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
+                     JOIN inventory.locations USING (location_id)
+                    WHERE NOT EXISTS (
+                              SELECT 1
+                                FROM inventory.stock_levels AS known
+                               WHERE known.sku = wanted.sku
+                                 AND known.location_id = wanted.location_id
+                          )
+                      FOR SHARE OF locations
+               ) AS missing
          ORDER BY ordinality
             ON CONFLICT DO NOTHING
         "#,
@@ -141,6 +180,34 @@ pub async fn update_stock_levels(
     Ok(())
 }
 
+/// Writes the copies of their locations' states into levels that this transaction locked and wrote.
+pub async fn update_level_states(
+    conn: &mut PgConnection,
+    levels: &[(LevelKey, LocationState)],
+) -> Result<(), sqlx::Error> {
+    let skus: Vec<&str> = levels.iter().map(|(key, _)| key.sku.as_str()).collect();
+    let locations: Vec<&str> = levels.iter().map(|(key, _)| key.location.as_str()).collect();
+    let is = |wanted| levels.iter().map(|(_, state)| *state == wanted).collect::<Vec<bool>>();
+    sqlx::query!(
+        r#"
+        UPDATE inventory.stock_levels
+           SET location_active = changed.active
+             , location_closed = changed.closed
+          FROM UNNEST($1::TEXT[], $2::TEXT[], $3::BOOLEAN[], $4::BOOLEAN[])
+               AS changed (sku, location_id, active, closed)
+         WHERE stock_levels.sku = changed.sku
+           AND stock_levels.location_id = changed.location_id
+        "#,
+        &skus as &[&str],
+        &locations as &[&str],
+        &is(LocationState::Active),
+        &is(LocationState::Closed),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 fn columns(keys: &[LevelKey]) -> (Vec<&str>, Vec<&str>) {
     keys.iter().map(|key| (key.sku.as_str(), key.location.as_str())).unzip()
 }
@@ -164,6 +231,8 @@ pub async fn list_stock_levels(
              , soft_held
              , hard_held
              , oversell_facts
+             , location_active
+             , location_closed
              , version
              , updated_at
              , CASE WHEN soft_held = 0 THEN 0 ELSE (
@@ -206,6 +275,7 @@ pub async fn list_stock_levels(
                     soft_held: row.soft_held,
                     hard_held: row.hard_held,
                     oversell_facts: row.oversell_facts,
+                    location: state(row.location_active, row.location_closed),
                     version: row.version,
                 },
                 updated_at: row.updated_at,

@@ -6,8 +6,9 @@
 //! | answers of repeated requests | a command carries a request key |
 //! | lock holds, and read their lines (2) | a command names a hold |
 //! | make missing levels | goods are moved |
+//! | lock the states of locations | levels follow their location |
 //! | lock levels, sorted by (SKU, location) | always |
-//! | insert holds (2), update holds (2), update levels, append ledger, append outbox, store answers | if there are any |
+//! | insert holds (2), update holds (2), update levels, update their copies of the location's state, append ledger, append outbox, store answers | if there are any |
 //! | commit | always |
 //!
 //! So a group of one and a group of 512 cost the same number of round trips, and a hot SKU costs one row lock and one
@@ -71,6 +72,7 @@ impl Job {
         let sku = match &self.command {
             Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
             Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
+            Command::Follow { keys } => keys.first().map(|key| &key.sku),
             Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => None,
         };
         let mut hasher = DefaultHasher::new();
@@ -140,13 +142,23 @@ async fn apply_group(
 
     let mut keys = BTreeSet::new();
     let mut moved = BTreeSet::new();
+    let mut followed = BTreeSet::new();
     for job in jobs {
         match &job.command {
             Command::Hold(hold) => keys.extend(hold.lines.iter().map(|(key, _)| key.clone())),
             Command::Move(command) => moved.extend(command.lines.iter().map(|line| line.key.clone())),
+            Command::Follow { keys: named } => {
+                followed.extend(named.iter().map(|key| key.location.as_str()));
+                keys.extend(named.iter().cloned());
+            }
             Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => {}
         }
     }
+    let states = if followed.is_empty() {
+        HashMap::new()
+    } else {
+        store::locations::share_location_states(conn, &followed.into_iter().collect::<Vec<_>>()).await?
+    };
     keys.extend(holds.values().flat_map(|hold| hold.lines.iter().map(|line| line.key.clone())));
     if !moved.is_empty() {
         let moved: Vec<LevelKey> = moved.into_iter().collect();
@@ -157,7 +169,7 @@ async fn apply_group(
     let levels = store::stock_levels::lock_stock_levels(conn, &keys).await?;
 
     let known = holds.clone();
-    let mut shelf = Shelf::new(levels, holds);
+    let mut shelf = Shelf::new(levels, holds).following(states);
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(jobs.len());
     let mut first_with: HashMap<HoldId, usize> = HashMap::new();
     for (place, (job, claim)) in jobs.iter().zip(&claims).enumerate() {
@@ -272,6 +284,9 @@ async fn save(
     if !changes.levels.is_empty() {
         store::stock_levels::update_stock_levels(conn, &changes.levels, now).await?;
     }
+    if !changes.followed.is_empty() {
+        store::stock_levels::update_level_states(conn, &changes.followed).await?;
+    }
     if !changes.movements.is_empty() {
         store::ledger::append_movements(conn, &changes.movements, now).await?;
     }
@@ -284,6 +299,6 @@ fn hold_id(command: &Command) -> Option<HoldId> {
         Command::Hold(hold) => Some(hold.hold_id),
         Command::Commit(commit) => Some(commit.hold_id),
         Command::Release { hold_id } | Command::Extend { hold_id, .. } | Command::Expire { hold_id } => Some(*hold_id),
-        Command::Move(_) => None,
+        Command::Move(_) | Command::Follow { .. } => None,
     }
 }

@@ -19,6 +19,6 @@ impl Inventory {
 pub(super) fn hold_of(answer: Answer) -> Result<StockHold, Error> {
     match answer {
         Answer::Hold(hold) => Ok(hold),
-        Answer::Levels(..) => Err(Error::Unexpected("levels answered to a hold's command")),
+        Answer::Levels(..) | Answer::Done => Err(Error::Unexpected("no hold answered to a hold's command")),
     }
 }

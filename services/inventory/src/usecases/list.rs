@@ -7,6 +7,7 @@ use oneshelf_values::{HoldId, LocationId, Sku};
 use super::{Error, Inventory};
 pub use crate::store::{
     ledger::{StockAsOf, StoredMovement},
+    locations::LocationFilter,
     stock_levels::StoredLevel,
 };
 use crate::{
@@ -17,13 +18,19 @@ use crate::{
 impl Inventory {
     pub async fn get_location(&self, location_id: LocationId) -> Result<Location, Error> {
         let mut conn = self.pool.acquire().await?;
-        store::locations::find_location(&mut conn, &location_id)
+        store::locations::find_locations(&mut conn, &[location_id.as_str()])
             .await?
+            .pop()
             .ok_or_else(|| Refusal::LocationNotFound { location: location_id }.into())
     }
 
-    pub async fn list_locations(&self, after: &str, limit: i64) -> Result<Vec<Location>, Error> {
-        Ok(store::locations::list_locations(&self.pool, after, limit).await?)
+    pub async fn list_locations(
+        &self,
+        filter: &LocationFilter,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Location>, Error> {
+        Ok(store::locations::list_locations(&self.pool, filter, after, limit).await?)
     }
 
     /// Reads a hold with its standing at this moment. A key bound to a channel sees only that channel's holds.

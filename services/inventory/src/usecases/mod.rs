@@ -1,5 +1,6 @@
 //! One file per verb. Every stock change goes through [`execute`], in groups; reads go their own short way.
 
+pub mod change_location;
 pub mod create_location;
 pub mod execute;
 pub mod expire_holds;

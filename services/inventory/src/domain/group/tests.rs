@@ -121,6 +121,40 @@ fn what_a_count_did_not_find_cannot_be_committed() {
     assert_eq!(shelf.finish().levels[0].1.sellable, 0);
 }
 
+#[test]
+fn an_inactive_location_grants_nothing_and_books_facts_and_a_closed_one_takes_nothing_in() {
+    let mut shelf = shelf_with(5);
+    let place = || key(0, 0).location;
+    shelf.apply(&hold(1, HoldTerms::Hard, false, vec![(key(0, 0), 2)]), start()).unwrap();
+    let follow = Command::Follow { keys: vec![key(0, 0), key(1, 1)] };
+    shelf = shelf.following(HashMap::from([(place(), LocationState::Inactive)]));
+    shelf.apply(&follow, start()).unwrap();
+    assert_eq!(shelf.levels[&key(0, 0)].available(), 0);
+    for partial in [false, true] {
+        let Err(Refusal::InsufficientStock { short }) =
+            shelf.apply(&hold(2, HoldTerms::Hard, partial, vec![(key(0, 0), 1)]), start())
+        else {
+            panic!("must be short");
+        };
+        assert_eq!(short[0].available, 0);
+    }
+    let commit = Command::Commit(CommitHold { hold_id: Uuid::from_u128(1).into(), lines: None, effective_at: start() });
+    assert!(shelf.apply(&commit, start()).is_ok(), "what was promised before is kept");
+    assert!(shelf.apply(&moved(MoveKind::Return, key(0, 0), 4), start()).is_ok());
+    let changes = shelf.finish();
+    assert_eq!(changes.followed, [(key(0, 0), LocationState::Inactive)]);
+    assert_eq!((changes.levels[0].1.sellable, changes.levels[0].1.version, changes.events.len()), (7, 1, 1));
+
+    let closed = Level { location: LocationState::Closed, oversell_facts: true, ..Level::default() };
+    let mut shelf = Shelf::new(HashMap::from([(key(0, 0), closed)]), HashMap::new());
+    let refused = Err(Refusal::LocationClosed { location: place() });
+    assert_eq!(shelf.apply(&moved(MoveKind::Receipt, key(0, 0), 1), start()), refused);
+    assert!(shelf.apply(&moved(MoveKind::Sale, key(0, 0), -2), start()).is_ok(), "a till's late sale is a fact");
+    let found = |quantity| moved(MoveKind::Adjustment(AdjustmentReason::Found), key(0, 0), quantity);
+    assert_eq!(shelf.apply(&found(3), start()), refused, "not above zero");
+    assert!(shelf.apply(&found(2), start()).is_ok());
+}
+
 /// One step of the random walk.
 #[derive(Debug, Clone)]
 enum Step {

@@ -2,6 +2,7 @@
 //! has; the rest by noun.
 
 mod holds;
+mod locations;
 mod movements;
 mod records;
 
@@ -13,10 +14,9 @@ use uuid::Uuid;
 
 pub use self::{
     holds::{commit_lines, extension, hold_id, hold_message, hold_ref, hold_request},
+    locations::{location_filter, location_id, location_message, location_ref, location_update, new_location},
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
-    records::{
-        as_of_request, availability_message, availability_request, filters, location_id, location_message, new_location,
-    },
+    records::{as_of_request, availability_message, availability_request, filters},
 };
 
 pub const MAX_LINES: usize = 2_000;

@@ -1,69 +1,13 @@
-//! Locations, availability and lists.
+//! Availability and lists.
 
 use chrono::{DateTime, Utc};
-use oneshelf_kit::{idempotency::Key, status::Violations};
+use oneshelf_kit::status::Violations;
 use oneshelf_proto::inventory::v1 as proto;
 use oneshelf_values::{ChannelId, LocationId, Sku};
 use tonic::Status;
 
-use super::{MAX_LINES, complete, instant, line_count, location, request_id, sku};
-use crate::{
-    domain::location::{Location, LocationKind},
-    time::timestamp,
-    usecases::{create_location::NewLocation, get_availability::Availability},
-};
-
-pub fn new_location(request: &proto::CreateLocationRequest) -> Result<(Key, NewLocation), Status> {
-    let mut violations = Violations::new();
-    let id = request_id(&mut violations, &request.request_id);
-    let given = violations.require("location", request.location.as_ref());
-    let parsed = given.and_then(|given| {
-        let location_id = location(&mut violations, "location.location_id", &given.location_id);
-        let kind = match proto::LocationKind::try_from(given.kind) {
-            Ok(proto::LocationKind::Warehouse) => Some(LocationKind::Warehouse),
-            Ok(proto::LocationKind::Store) => Some(LocationKind::Store),
-            Ok(proto::LocationKind::Unspecified) | Err(_) => {
-                violations.add("location.kind", "must be a known kind");
-                None
-            }
-        };
-        let title = given.title.trim();
-        if title.is_empty() || title.chars().count() > 200 || title.contains('\0') {
-            violations.add("location.title", "must have 1 to 200 characters, none of them NUL");
-        }
-        Some((
-            Key::of("CreateLocation", id?, request),
-            NewLocation {
-                location_id: location_id?,
-                kind: kind?,
-                title: title.to_owned(),
-                oversell_facts: given.oversell_facts,
-            },
-        ))
-    });
-    complete(violations, parsed)
-}
-
-pub fn location_id(text: &str) -> Result<LocationId, Status> {
-    let mut violations = Violations::new();
-    let parsed = location(&mut violations, "location_id", text);
-    complete(violations, parsed)
-}
-
-pub fn location_message(location: Location) -> proto::Location {
-    proto::Location {
-        location_id: location.location_id.to_string(),
-        kind: match location.kind {
-            LocationKind::Warehouse => proto::LocationKind::Warehouse,
-            LocationKind::Store => proto::LocationKind::Store,
-        }
-        .into(),
-        title: location.title,
-        oversell_facts: location.oversell_facts,
-        version: location.version,
-        create_time: Some(timestamp(location.created_at)),
-    }
-}
+use super::{MAX_LINES, complete, instant, line_count, location, sku};
+use crate::usecases::get_availability::Availability;
 
 pub fn availability_request(request: &proto::GetAvailabilityRequest) -> Result<(ChannelId, Vec<Sku>), Status> {
     let mut violations = Violations::new();
