@@ -208,7 +208,11 @@ mod tests {
     #[case(90_000_001, 0, CoordinatesError::Latitude)]
     #[case(i32::MIN, 0, CoordinatesError::Latitude)]
     #[case(0, -180_000_001, CoordinatesError::Longitude)]
-    fn points_off_the_globe_are_refused(#[case] latitude: i32, #[case] longitude: i32, #[case] error: CoordinatesError) {
+    fn points_off_the_globe_are_refused(
+        #[case] latitude: i32,
+        #[case] longitude: i32,
+        #[case] error: CoordinatesError,
+    ) {
         assert_eq!(Coordinates::try_new(latitude, longitude), Err(error));
     }
 

@@ -1,7 +1,8 @@
 //! Global location numbers: 13 digits with the GS1 check digit, for places and for parties.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Borrow, fmt, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smol_str::SmolStr;
 
 use crate::{gtin::check_digit, id::text_value};

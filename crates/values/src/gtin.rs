@@ -64,8 +64,12 @@ impl FromStr for Gtin {
 /// The GS1 check digit of what stands before it, for every kind of GS1 number: from the right the digits weigh 3, 1, 3,
 /// …; the check digit brings the sum to a multiple of ten.
 pub(crate) fn check_digit(body: &str) -> u8 {
-    let sum: u32 =
-        body.bytes().rev().zip([3, 1].into_iter().cycle()).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
+    let sum: u32 = body
+        .bytes()
+        .rev()
+        .zip([3, 1].into_iter().cycle())
+        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
+        .sum();
     ((10 - sum % 10) % 10) as u8
 }
 

@@ -27,6 +27,9 @@ pub struct Config {
     /// How often expired holds are recorded.
     #[serde(default = "default_sweep_every_ms")]
     pub sweep_every_ms: u64,
+    /// Units may stay held softly for this long, extensions and replacements included.
+    #[serde(default = "default_longest_soft_hold_s")]
+    pub longest_soft_hold_s: u64,
 }
 
 fn default_writers() -> usize {
@@ -47,6 +50,9 @@ fn default_availability_capacity() -> u64 {
 fn default_sweep_every_ms() -> u64 {
     1_000
 }
+fn default_longest_soft_hold_s() -> u64 {
+    86_400
+}
 
 impl Config {
     /// A configuration with defaults for everything but the database.
@@ -59,6 +65,7 @@ impl Config {
             availability_max_age_ms: default_availability_max_age_ms(),
             availability_capacity: default_availability_capacity(),
             sweep_every_ms: default_sweep_every_ms(),
+            longest_soft_hold_s: default_longest_soft_hold_s(),
         }
     }
 
@@ -71,6 +78,7 @@ impl Config {
             ("inventory.availability_max_age_ms", self.availability_max_age_ms, 1, 60_000),
             ("inventory.availability_capacity", self.availability_capacity, 1, 100_000_000),
             ("inventory.sweep_every_ms", self.sweep_every_ms, 10, 60_000),
+            ("inventory.longest_soft_hold_s", self.longest_soft_hold_s, 1, 30 * 86_400),
         ];
         match bounds.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
             Some((key, value, least, most)) => Err(format!("{key} is {value}, must be {least} to {most}")),

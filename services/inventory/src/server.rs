@@ -3,6 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use chrono::TimeDelta;
 use oneshelf_kit::{
     Chassis,
     batch::{Batcher, Options},
@@ -60,8 +61,8 @@ pub async fn start(cfg: &Config, chassis: &Chassis) -> anyhow::Result<Mounted> {
         sweep.await;
         Ok::<_, Infallible>(())
     });
-    let follow = jobs::follow_locations(inventory.clone(), cfg.sweep_every(), stop.clone());
-    lifecycle.spawn("inventory.follow_locations", async move {
+    let follow = jobs::follow_changes(inventory.clone(), cfg.sweep_every(), stop.clone());
+    lifecycle.spawn("inventory.follow_changes", async move {
         follow.await;
         Ok::<_, Infallible>(())
     });
@@ -86,5 +87,6 @@ pub fn use_cases(cfg: &Config, chassis: &Chassis, pool: PgPool, schema: Schema) 
             Duration::from_millis(cfg.availability_max_age_ms),
             cfg.availability_capacity,
         )),
+        longest_soft_hold: TimeDelta::seconds(cfg.longest_soft_hold_s as i64),
     }
 }

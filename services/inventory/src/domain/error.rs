@@ -32,6 +32,12 @@ pub enum Refusal {
     CommitExceedsHold { line: usize, held: i64, requested: i64 },
     #[error("hold {hold_id} is a hard hold: it has no expiry to move")]
     HoldNotExtendable { hold_id: HoldId },
+    #[error("hold {hold_id} may not be held softly beyond {latest}")]
+    HoldLifeExceeded { hold_id: HoldId, latest: DateTime<Utc> },
+    #[error("hold {hold_id} is not a soft hold of this shopper")]
+    HoldNotReplaceable { hold_id: HoldId },
+    #[error("the {whose} holds {held} of {sku} softly, {requested} more would pass the cap of {cap}")]
+    HoldCapExceeded { sku: Sku, whose: &'static str, cap: i64, held: i64, requested: i64 },
     #[error("location {location} does not exist")]
     LocationNotFound { location: LocationId },
     #[error("location {location} exists already")]
@@ -44,6 +50,8 @@ pub enum Refusal {
     LocationNotEmpty { location: LocationId, left: Leftovers },
     #[error("version {expected} was expected, it is {found}")]
     VersionMismatch { expected: i64, found: i64 },
+    #[error("line {line} expected version {expected} of its policy, it is {found}")]
+    PolicyChanged { line: usize, expected: i64, found: i64 },
     #[error("channel {channel} is not known")]
     ChannelNotFound { channel: ChannelId },
     #[error("the request id was used for other content")]

@@ -6,18 +6,25 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
-use oneshelf_values::{ChannelId, Hold, HoldId, HoldTerms, LocationId, hold::Resolution};
+use chrono::{DateTime, TimeDelta, Utc};
+use oneshelf_values::{ChannelId, Hold, HoldId, HoldTerms, LocationId, PartnerId, ShopperId, Sku, hold::Resolution};
 use uuid::Uuid;
 
+pub use self::policies::{Line, Policies, PolicyChange, SetPolicies};
 use super::{
+    availability,
+    caps::{self, Counter, Counters},
     error::{Refusal, ShortLine},
-    event::Event,
+    event::{Event, Figures},
     hold::{HoldKind, HoldLine, StockHold},
     ledger::{Account, Movement},
     location::LocationState,
+    policy::{Asker, FenceOwner, RingFence, Rulebook, Rules, SkuPolicy, SkuTerms, StockPolicy},
     stock_level::{Bucket, Level, LevelKey, Strength},
 };
+
+mod policies;
+mod replace;
 
 /// What a caller wants done to the shelf.
 #[derive(Debug, Clone)]
@@ -30,6 +37,8 @@ pub enum Command {
     Extend {
         hold_id: HoldId,
         until: DateTime<Utc>,
+        /// As [`HoldStock::longest`].
+        longest: TimeDelta,
     },
     /// Records that a soft hold's time is over; nothing happens if it is not, or if the hold is resolved.
     Expire {
@@ -40,6 +49,11 @@ pub enum Command {
     Follow {
         keys: Vec<LevelKey>,
     },
+    SetPolicies(SetPolicies),
+    /// Announces levels at which the time of ring-fences is over.
+    ReleaseFences {
+        keys: Vec<LevelKey>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -47,6 +61,12 @@ pub struct HoldStock {
     pub hold_id: HoldId,
     pub terms: HoldTerms,
     pub channel: Option<ChannelId>,
+    pub partner: Option<PartnerId>,
+    pub shopper: Option<ShopperId>,
+    /// A soft hold of the same shopper, which this one takes the place of.
+    pub replaces: Option<HoldId>,
+    /// How long units may stay held softly, extensions and replacements included.
+    pub longest: TimeDelta,
     pub reference: String,
     pub fingerprint: [u8; 32],
     pub allow_partial: bool,
@@ -136,6 +156,7 @@ pub enum Answer {
     Hold(StockHold),
     /// The resulting levels, one per distinct SKU, by key, and when they became so.
     Levels(Vec<(LevelKey, Level)>, DateTime<Utc>),
+    Policies(Policies),
     Done,
 }
 
@@ -146,8 +167,20 @@ pub struct Shelf {
     holds: HashMap<HoldId, StockHold>,
     /// The states of locations that a command wants to follow.
     locations: HashMap<LocationId, LocationState>,
+    /// Who holds how much softly, of SKUs with a cap.
+    counters: Counters,
+    whole: HashSet<Sku>,
+    changed_counters: HashSet<Counter>,
+    /// The rules of levels that have some, and of those that a command sets.
+    rulebook: Rulebook,
     touched: HashSet<LevelKey>,
     followed: HashSet<LevelKey>,
+    /// Levels whose copies of their policy changed.
+    ruled: HashSet<LevelKey>,
+    stock_set: HashSet<LevelKey>,
+    skus_set: HashSet<Sku>,
+    /// Fences that were set or used.
+    changed_fences: HashSet<(LevelKey, FenceOwner)>,
     granted: Vec<HoldId>,
     changed_holds: HashSet<HoldId>,
     movements: Vec<Movement>,
@@ -165,16 +198,33 @@ impl Shelf {
         Self { locations, ..self }
     }
 
+    /// With the rules of levels that have some.
+    #[must_use]
+    pub fn ruled_by(self, rulebook: Rulebook) -> Self {
+        Self { rulebook, ..self }
+    }
+
+    /// With the counters of SKUs that have a cap; all of them for SKUs whose policy may be set, which are written anew.
+    #[must_use]
+    pub fn counting(self, counters: Counters, whole: HashSet<Sku>) -> Self {
+        Self { counters, whole, ..self }
+    }
+
     /// Applies one command, or refuses it and leaves everything as it was.
     pub fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         match command {
-            Command::Hold(hold) => self.hold(hold, now),
+            Command::Hold(hold) => match hold.replaces {
+                None => self.hold(hold, now, now),
+                Some(replaced) => self.replace(hold, replaced, now),
+            },
             Command::Commit(commit) => self.commit(commit, now),
             Command::Release { hold_id } => self.release(*hold_id, now),
-            Command::Extend { hold_id, until } => self.extend(*hold_id, *until, now),
+            Command::Extend { hold_id, until, longest } => self.extend(*hold_id, *until, *longest, now),
             Command::Expire { hold_id } => self.expire(*hold_id, now),
             Command::Move(moved) => self.shift(moved, now),
             Command::Follow { keys } => Ok(self.follow(keys)),
+            Command::SetPolicies(set) => self.set_policies(set, now),
+            Command::ReleaseFences { keys } => Ok(self.release_fences(keys, now)),
         }
     }
 
@@ -184,46 +234,95 @@ impl Shelf {
     }
 
     /// Everything to be written, once all commands are applied.
-    pub fn finish(mut self) -> Changes {
-        let mut levels: Vec<(LevelKey, Level)> = self
-            .touched
-            .drain()
-            .map(|key| {
-                let mut level = self.levels[&key];
-                level.version += 1;
-                (key, level)
+    pub fn finish(mut self, now: DateTime<Utc>) -> Changes {
+        let mut touched: Vec<LevelKey> = self.touched.drain().collect();
+        touched.sort_unstable();
+        let mut levels = Vec::with_capacity(touched.len());
+        let mut events = std::mem::take(&mut self.events);
+        for key in touched {
+            let Some(mut level) = self.levels.get(&key).copied() else { continue };
+            level.version += 1;
+            // A level is made with the suspicion of rules; whoever looked and found none clears it.
+            if level.has_rules && !self.rulebook.of(&key).matter() {
+                level.has_rules = false;
+                self.ruled.insert(key.clone());
+            }
+            let figures = figures(&level, rules_of(&self.rulebook, &key, &level), now);
+            events.push(Event::LevelChanged { key: key.clone(), level, figures });
+            levels.push((key, level));
+        }
+        let among = |keys: &HashSet<LevelKey>, key: &LevelKey| !keys.is_empty() && keys.contains(key);
+        let followed = levels
+            .iter()
+            .filter(|(key, _)| among(&self.followed, key))
+            .map(|(key, level)| (key.clone(), level.location))
+            .collect();
+        let ruled = levels.iter().filter(|(key, _)| among(&self.ruled, key)).cloned().collect();
+        let policies = levels
+            .iter()
+            .filter(|(key, _)| among(&self.stock_set, key))
+            .filter_map(|(key, level)| Some((self.rulebook.policies.get(key)?.clone(), level.version)))
+            .collect();
+        let fences = self
+            .changed_fences
+            .iter()
+            .filter_map(|(key, owner)| {
+                self.rulebook.fences.get(key)?.iter().find(|fence| fence.owner == *owner).cloned()
             })
             .collect();
-        levels.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut events = self.events;
-        events.extend(levels.iter().map(|(key, level)| Event::LevelChanged { key: key.clone(), level: *level }));
+        let counters = self
+            .changed_counters
+            .iter()
+            .filter(|(sku, _)| !self.whole.contains(sku))
+            .map(|counter| (counter.clone(), self.counters.get(counter)))
+            .collect();
+        let capped = |sku: &&Sku| self.rulebook.sku_terms(sku).is_some_and(SkuTerms::is_capped);
+        let recounted: Vec<(Counter, i64)> = self
+            .whole
+            .iter()
+            .filter(capped)
+            .flat_map(|sku| self.counters.of(sku))
+            .map(|(counter, held)| (counter.clone(), held))
+            .collect();
+        let skus = self.skus_set.iter().filter_map(|sku| self.rulebook.skus.get(sku).cloned()).collect();
         let granted: HashSet<HoldId> = self.granted.iter().copied().collect();
-        let changed = self.changed_holds.iter().map(|id| self.holds[id].clone()).collect();
-        let mut followed: Vec<(LevelKey, LocationState)> =
-            self.followed.drain().map(|key| (key.clone(), self.levels[&key].location)).collect();
-        followed.sort_by(|a, b| a.0.cmp(&b.0));
         Changes {
             levels,
             followed,
+            ruled,
+            policies,
+            skus,
+            fences,
+            counters,
+            recounted: (self.whole.into_iter().collect(), recounted),
             granted: granted.iter().map(|id| self.holds[id].clone()).collect(),
-            changed,
+            changed: self.changed_holds.iter().map(|id| self.holds[id].clone()).collect(),
             movements: self.movements,
             events,
         }
     }
 
-    fn hold(&mut self, command: &HoldStock, now: DateTime<Utc>) -> Result<Answer, Refusal> {
+    /// `since` is when the units began to be held softly.
+    fn hold(&mut self, command: &HoldStock, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         let kind = match command.terms {
             HoldTerms::Soft { .. } => HoldKind::Soft,
             HoldTerms::Hard => HoldKind::Hard,
         };
+        let latest = since + command.longest;
+        if matches!(command.terms, HoldTerms::Soft { expires_at } if expires_at > latest) {
+            return Err(Refusal::HoldLifeExceeded { hold_id: command.hold_id, latest });
+        }
+        let asker = Asker { channel: command.channel.as_ref(), partner: command.partner.as_ref() };
         let mut undo = Vec::with_capacity(command.lines.len());
         let mut short = Vec::new();
         let mut lines = Vec::with_capacity(command.lines.len());
         let mut amounts = Vec::with_capacity(command.lines.len());
         for (place, (key, requested)) in command.lines.iter().enumerate() {
+            let granted_version = self.version_after(key);
             let level = self.levels.get_mut(key);
-            let available = level.as_ref().map_or(0, |level| level.available());
+            let available = level
+                .as_ref()
+                .map_or(0, |level| availability::available(level, rules_of(&self.rulebook, key, level), asker, now));
             if available < *requested {
                 short.push(ShortLine {
                     line: place,
@@ -239,7 +338,28 @@ impl Shelf {
                 level.promise(kind, held);
             }
             amounts.push(held);
-            lines.push(HoldLine { key: key.clone(), requested: *requested, available: available - held });
+            let left = available - held;
+            lines.push(HoldLine { key: key.clone(), requested: *requested, available: left, granted_version });
+        }
+        let counted = match kind {
+            HoldKind::Soft => {
+                let units = command.lines.iter().map(|(key, _)| &key.sku).zip(amounts.iter().copied());
+                caps::capped(units, |sku| self.rulebook.sku_terms(sku))
+            }
+            HoldKind::Hard => BTreeMap::new(),
+        };
+        let holders = if counted.is_empty() {
+            Vec::new()
+        } else {
+            caps::holders(command.shopper.as_ref(), command.channel.as_ref())
+        };
+        let within = counted.iter().try_for_each(|(sku, units)| match self.rulebook.sku_terms(sku) {
+            Some(terms) => caps::check(&self.counters, &holders, sku, *units, terms),
+            None => Ok(()),
+        });
+        if let Err(refusal) = within {
+            self.restore(undo);
+            return Err(refusal);
         }
         let all_or_nothing = !short.is_empty() && !command.allow_partial;
         let promise = match Hold::grant(command.terms, amounts, now) {
@@ -258,6 +378,9 @@ impl Shelf {
             promise,
             lines,
             channel: command.channel.clone(),
+            partner: command.partner.clone(),
+            shopper: command.shopper.clone(),
+            since,
             reference: command.reference.clone(),
             fingerprint: command.fingerprint,
             created_at: now,
@@ -265,8 +388,10 @@ impl Shelf {
         for (line, held) in hold.lines.iter().zip(hold.promise.granted()) {
             if *held > 0 {
                 self.touched.insert(line.key.clone());
+                self.count_fences(asker, line, *held);
             }
         }
+        self.changed_counters.extend(self.counters.count(&holders, &counted, 1));
         self.granted.push(hold.hold_id);
         self.holds.insert(hold.hold_id, hold.clone());
         Ok(Answer::Hold(hold))
@@ -324,9 +449,19 @@ impl Shelf {
         Ok(self.settle(hold, &resolution))
     }
 
-    fn extend(&mut self, hold_id: HoldId, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<Answer, Refusal> {
+    fn extend(
+        &mut self,
+        hold_id: HoldId,
+        until: DateTime<Utc>,
+        longest: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Refusal> {
         let mut hold = self.existing(hold_id)?.clone();
         hold.extend(until, now)?;
+        let latest = hold.since + longest;
+        if until > latest {
+            return Err(Refusal::HoldLifeExceeded { hold_id, latest });
+        }
         self.changed_holds.insert(hold_id);
         self.holds.insert(hold_id, hold.clone());
         Ok(Answer::Hold(hold))
@@ -408,6 +543,11 @@ impl Shelf {
         self.holds.get(&hold_id).ok_or(Refusal::HoldNotFound { hold_id })
     }
 
+    fn count_fences(&mut self, asker: Asker<'_>, line: &HoldLine, units: i64) {
+        let counted = self.rulebook.count_fences(asker, &line.key, line.granted_version, units);
+        self.changed_fences.extend(counted.into_iter().map(|owner| (line.key.clone(), owner)));
+    }
+
     /// Puts levels back as they were before a refused command, last change first.
     fn restore(&mut self, undo: Vec<(&LevelKey, Level)>) {
         for (key, level) in undo.into_iter().rev() {
@@ -422,7 +562,13 @@ impl Shelf {
                 if let Some(level) = self.levels.get_mut(&line.key).filter(|_| taken + freed > 0) {
                     level.resolve(hold.kind(), taken + freed, *taken);
                     self.touched.insert(line.key.clone());
+                    self.count_fences(hold.asker(), line, -*freed);
                 }
+            }
+            let counted = caps::counted(&hold, |sku| self.rulebook.sku_terms(sku));
+            if !counted.is_empty() {
+                let holders = caps::holders(hold.shopper.as_ref(), hold.channel.as_ref());
+                self.changed_counters.extend(self.counters.count(&holders, &counted, -1));
             }
             self.changed_holds.insert(hold.hold_id);
             self.holds.insert(hold.hold_id, hold.clone());
@@ -438,6 +584,17 @@ pub struct Changes {
     pub levels: Vec<(LevelKey, Level)>,
     /// Those of them that took over their location's state, by key.
     pub followed: Vec<(LevelKey, LocationState)>,
+    /// Those of them whose copies of their policy changed, by key.
+    pub ruled: Vec<(LevelKey, Level)>,
+    /// Policies that were set, and the version that their level gets with it.
+    pub policies: Vec<(StockPolicy, i64)>,
+    pub skus: Vec<SkuPolicy>,
+    /// Fences that were set or used.
+    pub fences: Vec<RingFence>,
+    /// Counters that moved.
+    pub counters: Vec<(Counter, i64)>,
+    /// SKUs whose counters are all written anew, and what these are.
+    pub recounted: (Vec<Sku>, Vec<(Counter, i64)>),
     /// Holds granted in this group, in their state at its end.
     pub granted: Vec<StockHold>,
     /// Holds resolved or extended in this group, those granted in it included.
@@ -448,8 +605,28 @@ pub struct Changes {
 
 impl Changes {
     pub fn is_empty(&self) -> bool {
-        self.levels.is_empty() && self.granted.is_empty() && self.changed.is_empty()
+        self.levels.is_empty() && self.granted.is_empty() && self.changed.is_empty() && self.skus.is_empty()
     }
+}
+
+/// The rules of a level, where it may have some.
+fn rules_of<'a>(rulebook: &'a Rulebook, key: &LevelKey, level: &Level) -> Rules<'a> {
+    if level.has_rules { rulebook.of(key) } else { Rules::default() }
+}
+
+/// What consumers show of a level.
+fn figures(level: &Level, rules: Rules<'_>, now: DateTime<Utc>) -> Figures {
+    let available = availability::available(level, rules, Asker::default(), now);
+    let channels = rules
+        .channels()
+        .into_iter()
+        .map(|channel| {
+            let asker = Asker { channel: Some(channel), partner: None };
+            (channel.clone(), availability::available(level, rules, asker, now))
+        })
+        .filter(|(_, differing)| *differing != available)
+        .collect();
+    Figures { available, channels, network_threshold: rules.sku.map_or(0, |sku| sku.network_threshold) }
 }
 
 #[cfg(test)]

@@ -32,8 +32,7 @@ pub enum LocationKind {
 }
 
 impl LocationKind {
-    const ALL: [Self; 6] =
-        [Self::Warehouse, Self::Store, Self::Dealer, Self::ThirdParty, Self::Vendor, Self::Virtual];
+    const ALL: [Self; 6] = [Self::Warehouse, Self::Store, Self::Dealer, Self::ThirdParty, Self::Vendor, Self::Virtual];
 
     pub const fn as_str(self) -> &'static str {
         match self {

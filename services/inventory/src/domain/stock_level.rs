@@ -1,12 +1,10 @@
-//! What one location holds of one SKU, and what may still be promised of it.
+//! What one location holds of one SKU. What may be sold of it is [`super::availability`]'s to say.
 //!
-//! | | |
-//! |---|---|
-//! | on hand | sellable + damaged + quarantine |
-//! | available | max(0, sellable − hard − soft), at an active location: the floor hides nothing, the negative part is `oversold` |
+//! On hand = sellable + damaged + quarantine.
 //!
-//! Invariant Q3: when a hold is granted, soft + hard ≤ sellable. Only facts (a till's sale, a loss found in a count) may
-//! push sellable below what is promised, and only where the location's policy allows may they push it below zero.
+//! Invariant Q3: when a hold is granted, soft + hard ≤ sellable + backorder limit. Only facts (a till's sale, a loss found
+//! in a count) may push sellable below what is promised, and only where the location's policy allows may they push it
+//! below zero.
 
 use oneshelf_values::{LocationId, Sku};
 
@@ -53,6 +51,11 @@ pub struct Level {
     pub oversell_facts: bool,
     /// A copy of the location's state: a hold is decided on this row alone.
     pub location: LocationState,
+    /// Copies of the level's policy.
+    pub safety_stock: i64,
+    pub backorder_limit: i64,
+    /// There may be rules beyond those copies ([`super::policy`]); a level without them is judged by this row alone.
+    pub has_rules: bool,
     pub version: i64,
 }
 
@@ -61,22 +64,13 @@ impl Level {
         self.sellable + self.damaged + self.quarantine
     }
 
-    /// Units that may still be promised or sold.
-    pub fn available(&self) -> i64 {
-        match self.location {
-            LocationState::Active => (self.sellable - self.hard_held - self.soft_held).max(0),
-            LocationState::Inactive | LocationState::Closed => 0,
-        }
-    }
-
-    /// Promised units that are not there.
+    /// Promised units that are not there, and were not promised as a backorder.
     pub fn oversold(&self) -> i64 {
-        (self.hard_held + self.soft_held - self.sellable).max(0)
+        (self.hard_held + self.soft_held - self.sellable - self.backorder_limit).max(0)
     }
 
     /// Promises `quantity` units; the caller has checked that they are available.
     pub fn promise(&mut self, kind: HoldKind, quantity: i64) {
-        debug_assert!(quantity <= self.available(), "promised more than available");
         *self.held_mut(kind) += quantity;
     }
 

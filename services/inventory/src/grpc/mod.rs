@@ -13,7 +13,7 @@ use crate::{
         group::MoveKind,
         stock_level::{Level, LevelKey},
     },
-    usecases::{Inventory, move_stock::Moved},
+    usecases::{Inventory, figures::SEE_QUANTITIES, move_stock::Moved},
 };
 use convert::MoveFields;
 use status::from_error;
@@ -187,11 +187,13 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::GetAvailabilityRequest>,
     ) -> Answer<proto::GetAvailabilityResponse> {
         let caller = caller(&request)?;
-        let (channel, skus) = convert::availability_request(request.get_ref())?;
-        let (availabilities, age) = self.0.get_availability(&caller, &channel, skus).await.map_err(from_error)?;
+        let (who, skus) = convert::availability_request(request.get_ref())?;
+        let numbers = caller.allows(SEE_QUANTITIES);
+        let (availabilities, age) = self.0.get_availability(&caller, who, skus).await.map_err(from_error)?;
         Ok(Response::new(proto::GetAvailabilityResponse {
-            availabilities: availabilities.iter().map(convert::availability_message).collect(),
+            availabilities: availabilities.iter().map(|one| convert::availability_message(one, numbers)).collect(),
             age: Some(prost_types::Duration { seconds: age.num_seconds(), nanos: age.subsec_nanos() }),
+            quantities_hidden: !numbers,
         }))
     }
 
@@ -311,6 +313,104 @@ impl InventoryService for InventoryGrpc {
             convert::location_ref("CloseLocation", &message.request_id, &message.location_id, message)?;
         let location = self.0.close_location(key, location_id).await.map_err(from_error)?;
         Ok(Response::new(proto::CloseLocationResponse { location: Some(convert::location_message(location)) }))
+    }
+
+    async fn set_stock_policies(
+        &self,
+        request: Request<proto::SetStockPoliciesRequest>,
+    ) -> Answer<proto::SetStockPoliciesResponse> {
+        let caller = caller(&request)?;
+        let (key, change) = convert::stock_policies(request.get_ref())?;
+        let policies = self.0.set_policies(&caller, key, change).await.map_err(from_error)?;
+        Ok(Response::new(convert::stock_policies_response(policies)))
+    }
+
+    async fn list_stock_policies(
+        &self,
+        request: Request<proto::ListStockPoliciesRequest>,
+    ) -> Answer<proto::ListStockPoliciesResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let after = convert::page_token(&request.page_token, 2)?;
+        let after = after.as_deref().map_or(("", ""), |parts| (parts[0], parts[1]));
+        let policies =
+            self.0.list_stock_policies(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListStockPoliciesResponse {
+            next_page_token: next_token(&policies, limit, |last| format!("{}\t{}", last.key.sku, last.key.location)),
+            policies: policies.iter().map(convert::stock_policy_message).collect(),
+        }))
+    }
+
+    async fn set_ring_fences(
+        &self,
+        request: Request<proto::SetRingFencesRequest>,
+    ) -> Answer<proto::SetRingFencesResponse> {
+        let caller = caller(&request)?;
+        let (key, change) = convert::ring_fences(request.get_ref())?;
+        let policies = self.0.set_policies(&caller, key, change).await.map_err(from_error)?;
+        Ok(Response::new(convert::ring_fences_response(policies)))
+    }
+
+    async fn list_ring_fences(
+        &self,
+        request: Request<proto::ListRingFencesRequest>,
+    ) -> Answer<proto::ListRingFencesResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let after = convert::page_token(&request.page_token, 4)?;
+        let after = after.as_deref().map_or(("", "", "", ""), |parts| (parts[0], parts[1], parts[2], parts[3]));
+        let fences =
+            self.0.list_ring_fences(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListRingFencesResponse {
+            next_page_token: next_token(&fences, limit, convert::ring_fence_token),
+            fences: fences.iter().map(convert::ring_fence_message).collect(),
+        }))
+    }
+
+    async fn set_sku_policies(
+        &self,
+        request: Request<proto::SetSkuPoliciesRequest>,
+    ) -> Answer<proto::SetSkuPoliciesResponse> {
+        let caller = caller(&request)?;
+        let (key, change) = convert::sku_policies(request.get_ref())?;
+        let policies = self.0.set_policies(&caller, key, change).await.map_err(from_error)?;
+        Ok(Response::new(convert::sku_policies_response(policies)))
+    }
+
+    async fn list_sku_policies(
+        &self,
+        request: Request<proto::ListSkuPoliciesRequest>,
+    ) -> Answer<proto::ListSkuPoliciesResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let policies = self.0.list_sku_policies(&request.page_token, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListSkuPoliciesResponse {
+            next_page_token: next_token(&policies, limit, |last| last.sku.to_string()),
+            policies: policies.iter().map(convert::sku_policy_message).collect(),
+        }))
+    }
+
+    async fn explain_availability(
+        &self,
+        request: Request<proto::ExplainAvailabilityRequest>,
+    ) -> Answer<proto::ExplainAvailabilityResponse> {
+        let caller = caller(&request)?;
+        let (who, sku) = convert::explain_request(request.get_ref())?;
+        let explanation = self.0.explain_availability(&caller, who, sku).await.map_err(from_error)?;
+        Ok(Response::new(convert::explanation_message(explanation)))
+    }
+
+    async fn find_pickup(&self, request: Request<proto::FindPickupRequest>) -> Answer<proto::FindPickupResponse> {
+        let caller = caller(&request)?;
+        let (who, wanted) = convert::pickup_request(request.get_ref())?;
+        let (numbers, lines) = (caller.allows(SEE_QUANTITIES), wanted.lines.clone());
+        let places = self.0.find_pickup(&caller, who, wanted).await.map_err(from_error)?;
+        Ok(Response::new(proto::FindPickupResponse {
+            places: places.into_iter().map(|place| convert::place_message(place, &lines, numbers)).collect(),
+            quantities_hidden: !numbers,
+        }))
     }
 }
 

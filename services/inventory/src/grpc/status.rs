@@ -23,6 +23,12 @@ pub fn from_error(error: Error) -> Status {
             ErrorReason::OutOfScope,
             vec![("channel_id", channel.to_string())],
         ),
+        Error::OutOfPartnerScope(partner) => info(
+            Code::PermissionDenied,
+            "the key is bound to another partner".to_owned(),
+            ErrorReason::OutOfScope,
+            vec![("partner_id", partner.to_string())],
+        ),
         Error::Overloaded => {
             status::exhausted("OVERLOADED", "inventory.executor", "too many stock changes wait", status::RETRY_DELAY)
         }
@@ -65,6 +71,30 @@ fn from_refusal(refusal: &Refusal) -> Status {
             ErrorReason::HoldNotExtendable,
             vec![("hold_id", hold_id.to_string())],
         ),
+        Refusal::HoldLifeExceeded { hold_id, latest } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::HoldLifeExceeded,
+            vec![("hold_id", hold_id.to_string()), ("latest", latest.to_rfc3339())],
+        ),
+        Refusal::HoldNotReplaceable { hold_id } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::HoldNotReplaceable,
+            vec![("hold_id", hold_id.to_string())],
+        ),
+        Refusal::HoldCapExceeded { sku, whose, cap, held, requested } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::HoldCapExceeded,
+            vec![
+                ("sku", sku.to_string()),
+                ("whose", (*whose).to_owned()),
+                ("cap", cap.to_string()),
+                ("held", held.to_string()),
+                ("requested", requested.to_string()),
+            ],
+        ),
         Refusal::LocationNotFound { location } => {
             info(Code::NotFound, message, ErrorReason::LocationNotFound, vec![("location_id", location.to_string())])
         }
@@ -84,14 +114,8 @@ fn from_refusal(refusal: &Refusal) -> Status {
             vec![("location_id", location.to_string())],
         ),
         Refusal::LocationNotEmpty { location, left } => not_empty(message, location, left),
-        Refusal::VersionMismatch { expected, found } => status::retry_info(
-            Code::Aborted,
-            message,
-            DOMAIN,
-            reason(ErrorReason::VersionMismatch),
-            [("expected", expected.to_string()), ("found", found.to_string())],
-            status::RETRY_DELAY,
-        ),
+        Refusal::VersionMismatch { expected, found } => mismatch(message, None, *expected, *found),
+        Refusal::PolicyChanged { line, expected, found } => mismatch(message, Some(*line), *expected, *found),
         Refusal::ChannelNotFound { channel } => {
             info(Code::NotFound, message, ErrorReason::ChannelNotFound, vec![("channel_id", channel.to_string())])
         }
@@ -138,6 +162,13 @@ fn insufficient(message: String, short: &[ShortLine]) -> Status {
             .collect::<Vec<_>>(),
     );
     Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+fn mismatch(message: String, line: Option<usize>, expected: i64, found: i64) -> Status {
+    let numbers = [("expected", expected.to_string()), ("found", found.to_string())];
+    let metadata = numbers.into_iter().chain(line.map(|line| ("line", line.to_string())));
+    let why = reason(ErrorReason::VersionMismatch);
+    status::retry_info(Code::Aborted, message, DOMAIN, why, metadata, status::RETRY_DELAY)
 }
 
 /// Names what is left in a PreconditionFailure.

@@ -8,9 +8,12 @@ use chrono::{DateTime, Utc};
 use oneshelf_values::{HoldId, HoldState, HoldTerms, hold::Hold};
 use serde::{Deserialize, Serialize};
 
-use super::locations::LocationRow;
+use super::{
+    locations::LocationRow,
+    policies::{RingFenceRow, SkuPolicyRow, StockPolicyRow},
+};
 use crate::domain::{
-    group::Answer,
+    group::{Answer, Policies},
     hold::StockHold,
     location::{Location, LocationState},
     stock_level::{Level, LevelKey},
@@ -23,8 +26,12 @@ enum Stored {
         /// Set where the answer was a live hold: what it said of its expiry.
         live_until: Option<DateTime<Utc>>,
     },
-    /// SKU, location, then sellable, damaged, quarantine, soft, hard, version, and what it has of its location.
-    Levels(Vec<(String, String, [i64; 6], bool, String)>, DateTime<Utc>),
+    /// SKU, location, then sellable, damaged, quarantine, soft, hard, safety stock, backorder limit, version, and what it
+    /// has of its location.
+    Levels(Vec<(String, String, [i64; 8], bool, String)>, DateTime<Utc>),
+    StockPolicies(Vec<StockPolicyRow>),
+    RingFences(Vec<RingFenceRow>),
+    SkuPolicies(Vec<SkuPolicyRow>),
     Done,
 }
 
@@ -47,6 +54,8 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                             level.quarantine,
                             level.soft_held,
                             level.hard_held,
+                            level.safety_stock,
+                            level.backorder_limit,
                             level.version,
                         ],
                         level.oversell_facts,
@@ -56,6 +65,15 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                 .collect(),
             *at,
         ),
+        Answer::Policies(Policies::Stock(policies)) => {
+            Stored::StockPolicies(policies.iter().map(StockPolicyRow::from).collect())
+        }
+        Answer::Policies(Policies::Fences(fences)) => {
+            Stored::RingFences(fences.iter().map(RingFenceRow::from).collect())
+        }
+        Answer::Policies(Policies::Skus(policies)) => {
+            Stored::SkuPolicies(policies.iter().map(SkuPolicyRow::from).collect())
+        }
         Answer::Done => Stored::Done,
     };
     // Plain structs of text and numbers always have a JSON form.
@@ -82,7 +100,8 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
         Stored::Levels(rows, at) => rows
             .into_iter()
             .map(|(sku, location, counts, oversell_facts, state)| {
-                let [sellable, damaged, quarantine, soft_held, hard_held, version] = counts;
+                let [sellable, damaged, quarantine, soft_held, hard_held, safety_stock, backorder_limit, version] =
+                    counts;
                 Ok((
                     LevelKey {
                         sku: super::parse("idempotency_keys", "response", &sku)?,
@@ -97,14 +116,24 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
                         oversell_facts,
                         location: LocationState::parse(&state)
                             .ok_or_else(|| unfit(format!("answer names the unknown state {state}").into()))?,
+                        safety_stock,
+                        backorder_limit,
+                        has_rules: false,
                         version,
                     },
                 ))
             })
             .collect::<Result<_, _>>()
             .map(|levels| Answer::Levels(levels, at)),
+        Stored::StockPolicies(rows) => policies(rows).map(Policies::Stock).map(Answer::Policies),
+        Stored::RingFences(rows) => policies(rows).map(Policies::Fences).map(Answer::Policies),
+        Stored::SkuPolicies(rows) => policies(rows).map(Policies::Skus).map(Answer::Policies),
         Stored::Done => Ok(Answer::Done),
     }
+}
+
+fn policies<R, P: TryFrom<R, Error = sqlx::Error>>(rows: Vec<R>) -> Result<Vec<P>, sqlx::Error> {
+    rows.into_iter().map(P::try_from).collect()
 }
 
 /// A location as it was answered: it changes, so its id is not enough.

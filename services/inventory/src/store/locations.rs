@@ -105,11 +105,8 @@ impl TryFrom<LocationRow> for Location {
             .map(|(latitude, longitude)| Coordinates::try_new(latitude, longitude))
             .transpose()
             .map_err(|error| unfit("latitude", error.to_string()))?;
-        let calendar = row
-            .calendar
-            .map(|Json(stored)| calendar(stored))
-            .transpose()
-            .map_err(|wrong| unfit("calendar", wrong))?;
+        let calendar =
+            row.calendar.map(|Json(stored)| calendar(stored)).transpose().map_err(|wrong| unfit("calendar", wrong))?;
         Ok(Self {
             location_id: parse("locations", "location_id", &row.location_id)?,
             details: Details {
@@ -309,10 +306,7 @@ pub async fn find_locations(conn: &mut PgConnection, location_ids: &[&str]) -> R
 }
 
 /// Locks a location alone, before its levels: no level is made at it, and its state stands, until the commit.
-pub async fn lock_location(
-    conn: &mut PgConnection,
-    location_id: &LocationId,
-) -> Result<Option<Location>, sqlx::Error> {
+pub async fn lock_location(conn: &mut PgConnection, location_id: &LocationId) -> Result<Option<Location>, sqlx::Error> {
     sqlx::query_as!(
         LocationRow,
         r#"
@@ -396,10 +390,10 @@ pub async fn lock_leftovers(conn: &mut PgConnection, location_id: &LocationId) -
              ORDER BY sku
                FOR UPDATE
         )
-        SELECT sku
+        SELECT sku AS "sku!"
              , sellable + damaged + quarantine AS "on_hand!"
-             , soft_held
-             , hard_held
+             , soft_held AS "soft_held!"
+             , hard_held AS "hard_held!"
              , COUNT(*) OVER () AS "levels!"
           FROM locked
          WHERE sellable <> 0
@@ -505,10 +499,7 @@ pub async fn finish_following(pool: &PgPool, location_id: &str, version: i64) ->
 }
 
 /// A location's version, and whether levels of it are behind.
-pub async fn find_progress(
-    conn: &mut PgConnection,
-    location_id: &str,
-) -> Result<Option<(i64, bool)>, sqlx::Error> {
+pub async fn find_progress(conn: &mut PgConnection, location_id: &str) -> Result<Option<(i64, bool)>, sqlx::Error> {
     let row = sqlx::query!(
         r#"
         SELECT version
@@ -594,6 +585,54 @@ pub async fn list_locations(
         filter.pickup,
         filter.take_returns,
         filter.transfer,
+    )
+    .fetch_all(pool)
+    .await?
+    .into_iter()
+    .map(Location::try_from)
+    .collect()
+}
+
+/// Of these locations: the active ones that hand orders over, between two latitudes.
+pub async fn list_pickup_locations(
+    pool: &PgPool,
+    location_ids: &[String],
+    south: i32,
+    north: i32,
+) -> Result<Vec<Location>, sqlx::Error> {
+    sqlx::query_as!(
+        LocationRow,
+        r#"
+        SELECT location_id
+             , kind
+             , title
+             , oversell_facts
+             , state
+             , gln
+             , latitude
+             , longitude
+             , country_code
+             , zone_id
+             , calendar AS "calendar: Json<CalendarRow>"
+             , can_ship
+             , can_pickup
+             , can_return
+             , can_transfer
+             , daily_capacity
+             , priority
+             , owner_id
+             , version
+             , created_at
+             , updated_at
+          FROM inventory.locations
+         WHERE location_id = ANY ($1)
+           AND state = 'active'
+           AND can_pickup
+           AND latitude BETWEEN $2 AND $3
+        "#,
+        location_ids,
+        south,
+        north,
     )
     .fetch_all(pool)
     .await?

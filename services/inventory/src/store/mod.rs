@@ -2,10 +2,12 @@
 //! reads of their own. Statements take arrays: round trips do not grow with lines, SKUs or commands.
 
 pub mod answers;
+pub mod caps;
 pub mod channels;
 pub mod holds;
 pub mod ledger;
 pub mod locations;
+pub mod policies;
 pub mod stock_levels;
 
 /// A stored row that does not fit the domain: somebody wrote around the service, or a migration went wrong.

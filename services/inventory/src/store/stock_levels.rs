@@ -40,6 +40,9 @@ pub async fn lock_stock_levels(
              , oversell_facts
              , location_active
              , location_closed
+             , safety_stock
+             , backorder_limit
+             , has_rules
              , version
           FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
           JOIN inventory.stock_levels USING (sku, location_id)
@@ -64,6 +67,9 @@ pub async fn lock_stock_levels(
                     hard_held: row.hard_held,
                     oversell_facts: row.oversell_facts,
                     location: state(row.location_active, row.location_closed),
+                    safety_stock: row.safety_stock,
+                    backorder_limit: row.backorder_limit,
+                    has_rules: row.has_rules,
                     version: row.version,
                 },
             )
@@ -81,7 +87,9 @@ fn state(active: bool, closed: bool) -> LocationState {
 }
 
 /// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped. The location of a new
-/// level is locked against change, so that its copy of the state is right when it is committed.
+/// level is locked against change, so that its copy of the state is right when it is committed. Its SKU is locked against
+/// new policies ([`super::policies::lock_skus`]), and the level begins with the suspicion of rules: whoever reads them
+/// next, under this lock, knows.
 pub async fn insert_empty_levels(
     conn: &mut PgConnection,
     keys: &[LevelKey],
@@ -96,6 +104,7 @@ pub async fn insert_empty_levels(
           , oversell_facts
           , location_active
           , location_closed
+          , has_rules
           , updated_at
         )
         SELECT sku
@@ -103,6 +112,7 @@ pub async fn insert_empty_levels(
              , oversell_facts
              , state = 'active'
              , state = 'closed'
+             , pg_advisory_xact_lock_shared(hashtextextended('inventory.sku/' || sku, 0)) IS NOT NULL
              , $3
           FROM (
                    SELECT sku
@@ -233,6 +243,9 @@ pub async fn list_stock_levels(
              , oversell_facts
              , location_active
              , location_closed
+             , safety_stock
+             , backorder_limit
+             , has_rules
              , version
              , updated_at
              , CASE WHEN soft_held = 0 THEN 0 ELSE (
@@ -276,6 +289,9 @@ pub async fn list_stock_levels(
                     hard_held: row.hard_held,
                     oversell_facts: row.oversell_facts,
                     location: state(row.location_active, row.location_closed),
+                    safety_stock: row.safety_stock,
+                    backorder_limit: row.backorder_limit,
+                    has_rules: row.has_rules,
                     version: row.version,
                 },
                 updated_at: row.updated_at,
@@ -283,4 +299,88 @@ pub async fn list_stock_levels(
             })
         })
         .collect()
+}
+
+/// A level as it can be sold from at an instant: holds past their time count as free, recorded or not.
+#[derive(Debug, Clone)]
+pub struct LiveLevel {
+    pub key: LevelKey,
+    pub level: Level,
+    /// Of the SKU's policy.
+    pub low_threshold: i64,
+}
+
+/// Reads the live levels of these SKUs at these locations, by location.
+pub async fn list_live_levels(
+    pool: &PgPool,
+    skus: &[&str],
+    location_ids: &[String],
+    now: DateTime<Utc>,
+) -> Result<Vec<LiveLevel>, sqlx::Error> {
+    sqlx::query!(
+        r#"
+        WITH expired AS (
+            SELECT hold_lines.sku
+                 , hold_lines.location_id
+                 , SUM(hold_lines.held)::BIGINT AS held
+              FROM inventory.holds
+              JOIN inventory.hold_lines USING (hold_id)
+             WHERE holds.state = 'held'
+               AND holds.kind = 'soft'
+               AND holds.expires_at <= $3
+             GROUP BY hold_lines.sku
+                    , hold_lines.location_id
+        )
+        SELECT stock_levels.sku
+             , stock_levels.location_id
+             , sellable
+             , damaged
+             , quarantine
+             , soft_held - COALESCE(expired.held, 0) AS "soft_held!"
+             , hard_held
+             , oversell_facts
+             , location_active
+             , location_closed
+             , safety_stock
+             , backorder_limit
+             , has_rules
+             , stock_levels.version
+             , COALESCE(sku_policies.low_threshold, 0) AS "low_threshold!"
+          FROM inventory.stock_levels
+          LEFT JOIN expired USING (sku, location_id)
+          LEFT JOIN inventory.sku_policies ON sku_policies.sku = stock_levels.sku
+         WHERE stock_levels.sku = ANY ($1)
+           AND stock_levels.location_id = ANY ($2)
+         ORDER BY stock_levels.location_id
+        "#,
+        skus as &[&str],
+        location_ids,
+        now,
+    )
+    .fetch_all(pool)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(LiveLevel {
+            key: LevelKey {
+                sku: super::parse("stock_levels", "sku", &row.sku)?,
+                location: super::parse("stock_levels", "location_id", &row.location_id)?,
+            },
+            level: Level {
+                sellable: row.sellable,
+                damaged: row.damaged,
+                quarantine: row.quarantine,
+                soft_held: row.soft_held,
+                hard_held: row.hard_held,
+                oversell_facts: row.oversell_facts,
+                location: state(row.location_active, row.location_closed),
+                safety_stock: row.safety_stock,
+                backorder_limit: row.backorder_limit,
+                has_rules: row.has_rules,
+                version: row.version,
+            },
+            low_threshold: row.low_threshold,
+        })
+    })
+    .collect()
 }

@@ -7,8 +7,12 @@
 //! | lock holds, and read their lines (2) | a command names a hold |
 //! | make missing levels | goods are moved |
 //! | lock the states of locations | levels follow their location |
+//! | lock SKUs, find their levels (2) | the policy of a SKU is set |
 //! | lock levels, sorted by (SKU, location) | always |
-//! | insert holds (2), update holds (2), update levels, update their copies of the location's state, append ledger, append outbox, store answers | if there are any |
+//! | read rules | a locked level has some, or a policy is set |
+//! | make and lock counters (2) | a SKU of a soft hold has a cap |
+//! | count its soft holds | the policy of a SKU is set |
+//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), counters (1 or 2), append ledger, append outbox, store answers | if there are any |
 //! | commit | always |
 //!
 //! So a group of one and a group of 512 cost the same number of round trips, and a hot SKU costs one row lock and one
@@ -28,7 +32,7 @@ use oneshelf_kit::{
     outbox, pg,
     schema::Schema,
 };
-use oneshelf_values::{Clock, HoldId};
+use oneshelf_values::{Clock, HoldId, HoldTerms, Sku};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -36,8 +40,10 @@ use super::{Error, Inventory};
 use crate::{
     domain::{
         Refusal,
-        group::{Answer, Command, Shelf},
-        hold::StockHold,
+        caps::{self, Counter, Counters},
+        group::{Answer, Command, PolicyChange, Shelf},
+        hold::{HoldKind, StockHold},
+        policy::{Rulebook, SkuTerms},
         stock_level::LevelKey,
     },
     events, store,
@@ -72,7 +78,8 @@ impl Job {
         let sku = match &self.command {
             Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
             Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
-            Command::Follow { keys } => keys.first().map(|key| &key.sku),
+            Command::Follow { keys } | Command::ReleaseFences { keys } => keys.first().map(|key| &key.sku),
+            Command::SetPolicies(set) => set.change.skus().next(),
             Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => None,
         };
         let mut hasher = DefaultHasher::new();
@@ -100,7 +107,10 @@ impl Inventory {
     /// Runs a mutation: stock holds that only wait for the sweeper are recorded first when units are short.
     pub async fn execute(&self, job: Job) -> Result<Answer, Error> {
         let outcome = self.submit(job.clone()).await;
-        let short = matches!(&outcome, Err(Error::Refused(Refusal::InsufficientStock { .. })));
+        let short = matches!(
+            &outcome,
+            Err(Error::Refused(Refusal::InsufficientStock { .. } | Refusal::HoldCapExceeded { .. }))
+        );
         if short && self.expire_holds().await? > 0 {
             return self.submit(job).await;
         }
@@ -133,7 +143,8 @@ async fn apply_group(
     let now = clock.now();
     let claims = claim(conn, schema, jobs).await?;
 
-    let hold_ids: BTreeSet<Uuid> = jobs.iter().filter_map(|job| hold_id(&job.command)).map(Uuid::from).collect();
+    let hold_ids: BTreeSet<Uuid> =
+        jobs.iter().flat_map(|job| [hold_id(&job.command), replaced(&job.command)]).flatten().map(Uuid::from).collect();
     let holds = if hold_ids.is_empty() {
         HashMap::new()
     } else {
@@ -143,6 +154,8 @@ async fn apply_group(
     let mut keys = BTreeSet::new();
     let mut moved = BTreeSet::new();
     let mut followed = BTreeSet::new();
+    let mut ruled = BTreeSet::new();
+    let mut skus = BTreeSet::new();
     for job in jobs {
         match &job.command {
             Command::Hold(hold) => keys.extend(hold.lines.iter().map(|(key, _)| key.clone())),
@@ -151,6 +164,12 @@ async fn apply_group(
                 followed.extend(named.iter().map(|key| key.location.as_str()));
                 keys.extend(named.iter().cloned());
             }
+            Command::ReleaseFences { keys: named } => keys.extend(named.iter().cloned()),
+            Command::SetPolicies(set) => match &set.change {
+                PolicyChange::Stock(lines) => ruled.extend(lines.iter().map(|line| line.key.clone())),
+                PolicyChange::Fences(lines) => ruled.extend(lines.iter().map(|line| line.key.0.clone())),
+                PolicyChange::Skus(lines) => skus.extend(lines.iter().map(|line| line.key.as_str())),
+            },
             Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => {}
         }
     }
@@ -159,6 +178,12 @@ async fn apply_group(
     } else {
         store::locations::share_location_states(conn, &followed.into_iter().collect::<Vec<_>>()).await?
     };
+    let skus: Vec<&str> = skus.into_iter().collect();
+    if !skus.is_empty() {
+        store::policies::lock_skus(conn, &skus).await?;
+        ruled.extend(store::policies::list_levels_of(conn, &skus).await?);
+    }
+    moved.extend(ruled.iter().cloned());
     keys.extend(holds.values().flat_map(|hold| hold.lines.iter().map(|line| line.key.clone())));
     if !moved.is_empty() {
         let moved: Vec<LevelKey> = moved.into_iter().collect();
@@ -167,9 +192,30 @@ async fn apply_group(
     }
     let keys: Vec<LevelKey> = keys.into_iter().collect();
     let levels = store::stock_levels::lock_stock_levels(conn, &keys).await?;
+    ruled.extend(levels.iter().filter(|(_, level)| level.has_rules).map(|(key, _)| key.clone()));
+    let rulebook = if ruled.is_empty() && skus.is_empty() {
+        Rulebook::default()
+    } else {
+        store::policies::find_rules(conn, &ruled.iter().collect::<Vec<_>>(), &skus).await?
+    };
+
+    let whole = skus.iter().map(|sku| store::parse("sku_policies", "sku", sku)).collect::<Result<_, _>>()?;
+    let mut counts = HashMap::new();
+    if !skus.is_empty() {
+        counts = store::caps::count_soft_holds(conn, &skus).await?;
+    }
+    let wanted: Vec<Counter> = counters(jobs, &holds, &rulebook, &skus).into_iter().collect();
+    if !wanted.is_empty() {
+        let locked = store::caps::lock_counters(conn, &wanted).await?;
+        if locked.len() < wanted.len() {
+            return Err(Error::Conflict);
+        }
+        counts.extend(locked);
+    }
 
     let known = holds.clone();
-    let mut shelf = Shelf::new(levels, holds).following(states);
+    let mut shelf =
+        Shelf::new(levels, holds).following(states).ruled_by(rulebook).counting(Counters::new(counts), whole);
     let mut outcomes: Vec<Outcome> = Vec::with_capacity(jobs.len());
     let mut first_with: HashMap<HoldId, usize> = HashMap::new();
     for (place, (job, claim)) in jobs.iter().zip(&claims).enumerate() {
@@ -268,7 +314,7 @@ async fn save(
     clock: &Clock,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    let changes = shelf.finish();
+    let changes = shelf.finish(now);
     if changes.is_empty() {
         return Ok(());
     }
@@ -276,7 +322,7 @@ async fn save(
     // A line that was granted nothing did not touch its level.
     let version_of = |key: &LevelKey| versions.get(key).copied().unwrap_or(0);
     if !changes.granted.is_empty() {
-        store::holds::insert_holds(conn, &changes.granted, version_of, now).await?;
+        store::holds::insert_holds(conn, &changes.granted, now).await?;
     }
     if !changes.changed.is_empty() {
         store::holds::update_holds(conn, &changes.changed, version_of, now).await?;
@@ -286,6 +332,25 @@ async fn save(
     }
     if !changes.followed.is_empty() {
         store::stock_levels::update_level_states(conn, &changes.followed).await?;
+    }
+    if !changes.ruled.is_empty() {
+        store::policies::update_level_policies(conn, &changes.ruled).await?;
+    }
+    if !changes.policies.is_empty() {
+        store::policies::upsert_stock_policies(conn, &changes.policies).await?;
+    }
+    if !changes.skus.is_empty() {
+        store::policies::upsert_sku_policies(conn, &changes.skus).await?;
+    }
+    let (recounted, counters) = &changes.recounted;
+    if !recounted.is_empty() {
+        store::caps::replace_counters(conn, recounted, counters).await?;
+    }
+    if !changes.counters.is_empty() {
+        store::caps::update_counters(conn, &changes.counters).await?;
+    }
+    if !changes.fences.is_empty() {
+        store::policies::upsert_ring_fences(conn, &changes.fences).await?;
     }
     if !changes.movements.is_empty() {
         store::ledger::append_movements(conn, &changes.movements, now).await?;
@@ -299,6 +364,45 @@ fn hold_id(command: &Command) -> Option<HoldId> {
         Command::Hold(hold) => Some(hold.hold_id),
         Command::Commit(commit) => Some(commit.hold_id),
         Command::Release { hold_id } | Command::Extend { hold_id, .. } | Command::Expire { hold_id } => Some(*hold_id),
-        Command::Move(_) | Command::Follow { .. } => None,
+        Command::Move(_) | Command::Follow { .. } | Command::SetPolicies(_) | Command::ReleaseFences { .. } => None,
+    }
+}
+
+/// The counters of capped SKUs that soft holds of this group may move, but for SKUs that are counted anew.
+fn counters(
+    jobs: &[Job],
+    holds: &HashMap<HoldId, StockHold>,
+    rulebook: &Rulebook,
+    counted: &[&str],
+) -> BTreeSet<Counter> {
+    let mut wanted = BTreeSet::new();
+    let mut want = |sku: &Sku, shopper, channel| {
+        let capped = rulebook.sku_terms(sku).is_some_and(SkuTerms::is_capped);
+        if capped && !counted.contains(&sku.as_str()) {
+            wanted.extend(caps::holders(shopper, channel).into_iter().map(|holder| (sku.clone(), holder)));
+        }
+    };
+    for job in jobs {
+        if let Command::Hold(hold) = &job.command
+            && matches!(hold.terms, HoldTerms::Soft { .. })
+        {
+            for (key, _) in &hold.lines {
+                want(&key.sku, hold.shopper.as_ref(), hold.channel.as_ref());
+            }
+        }
+    }
+    for hold in holds.values().filter(|hold| hold.kind() == HoldKind::Soft) {
+        for line in &hold.lines {
+            want(&line.key.sku, hold.shopper.as_ref(), hold.channel.as_ref());
+        }
+    }
+    wanted
+}
+
+/// The hold that a command takes the place of.
+fn replaced(command: &Command) -> Option<HoldId> {
+    match command {
+        Command::Hold(hold) => hold.replaces,
+        _ => None,
     }
 }

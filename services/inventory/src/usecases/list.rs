@@ -11,7 +11,12 @@ pub use crate::store::{
     stock_levels::StoredLevel,
 };
 use crate::{
-    domain::{Refusal, hold::StockHold, location::Location},
+    domain::{
+        Refusal,
+        hold::StockHold,
+        location::Location,
+        policy::{RingFence, SkuPolicy, StockPolicy},
+    },
     store,
 };
 
@@ -71,5 +76,29 @@ impl Inventory {
     ) -> Result<Vec<StockAsOf>, Error> {
         self.get_location(location.clone()).await?;
         Ok(store::ledger::sum_as_of(&self.pool, skus, location, as_of).await?)
+    }
+
+    pub async fn list_stock_policies(
+        &self,
+        sku: Option<&Sku>,
+        location: Option<&LocationId>,
+        after: (&str, &str),
+        limit: i64,
+    ) -> Result<Vec<StockPolicy>, Error> {
+        Ok(store::policies::list_stock_policies(&self.pool, sku, location, after, limit).await?)
+    }
+
+    pub async fn list_ring_fences(
+        &self,
+        sku: Option<&Sku>,
+        location: Option<&LocationId>,
+        after: (&str, &str, &str, &str),
+        limit: i64,
+    ) -> Result<Vec<RingFence>, Error> {
+        Ok(store::policies::list_ring_fences(&self.pool, sku, location, after, limit).await?)
+    }
+
+    pub async fn list_sku_policies(&self, after: &str, limit: i64) -> Result<Vec<SkuPolicy>, Error> {
+        Ok(store::policies::list_sku_policies(&self.pool, after, limit).await?)
     }
 }

@@ -4,23 +4,27 @@ pub mod change_location;
 pub mod create_location;
 pub mod execute;
 pub mod expire_holds;
+pub mod explain_availability;
+pub mod figures;
+pub mod find_pickup;
 pub mod get_availability;
 pub mod hold_stock;
 pub mod list;
 pub mod move_stock;
 pub mod resolve_hold;
+pub mod set_policies;
 pub mod take_channels;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use oneshelf_kit::{
     auth::{Caller, Denied},
     batch::Batcher,
     pg,
     schema::Schema,
 };
-use oneshelf_values::{ChannelId, Clock};
+use oneshelf_values::{ChannelId, Clock, PartnerId};
 use sqlx::PgPool;
 
 use crate::domain::Refusal;
@@ -33,6 +37,8 @@ pub struct Inventory {
     pub(crate) clock: Clock,
     pub(crate) batcher: Batcher<execute::Job, execute::Outcome, Error>,
     pub(crate) availability: Arc<get_availability::AvailabilityCache>,
+    /// How long units may stay held softly.
+    pub(crate) longest_soft_hold: TimeDelta,
 }
 
 /// Why a use case did not do what was asked.
@@ -44,6 +50,8 @@ pub enum Error {
     Denied(#[from] Denied),
     #[error("the caller is bound to another channel than {0}")]
     OutOfScope(ChannelId),
+    #[error("the caller is bound to another partner than {0}")]
+    OutOfPartnerScope(PartnerId),
     #[error("the executor is full")]
     Overloaded,
     #[error("a twin of this request is at work")]
@@ -77,6 +85,15 @@ fn check_channel(caller: &Caller, channel: Option<&ChannelId>) -> Result<(), Err
         (Some(bound), Some(channel)) if bound != channel => Err(Error::OutOfScope(channel.clone())),
         (Some(bound), None) => Err(Error::OutOfScope(bound.clone())),
         _ => Ok(()),
+    }
+}
+
+/// A key bound to a partner acts for that partner, named or not.
+fn partner_for(caller: &Caller, partner: Option<PartnerId>) -> Result<Option<PartnerId>, Error> {
+    match (caller.partner(), partner) {
+        (Some(bound), Some(partner)) if *bound != partner => Err(Error::OutOfPartnerScope(partner)),
+        (Some(bound), None) => Ok(Some(bound.clone())),
+        (_, partner) => Ok(partner),
     }
 }
 

@@ -41,7 +41,7 @@ impl Inventory {
         });
         match self.execute(Job::keyed(key, command)).await? {
             Answer::Levels(levels, at) => Ok((levels, at)),
-            Answer::Hold(_) | Answer::Done => Err(Error::Unexpected("no levels answered to a movement")),
+            _ => Err(Error::Unexpected("no levels answered to a movement")),
         }
     }
 }

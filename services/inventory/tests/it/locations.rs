@@ -81,7 +81,8 @@ async fn announced(shelf: &Shelf, aggregate: &str) -> (i64, i64) {
 
 async fn available(shelf: &mut Shelf, sku: &str) -> i64 {
     shelf.clock.advance(Duration::from_secs(1));
-    let request = pb::GetAvailabilityRequest { channel_id: "WEB".to_owned(), skus: vec![sku.to_owned()] };
+    let request =
+        pb::GetAvailabilityRequest { channel_id: "WEB".to_owned(), skus: vec![sku.to_owned()], ..Default::default() };
     shelf.client.get_availability(request).await.unwrap().into_inner().availabilities[0].available
 }
 
@@ -140,8 +141,7 @@ async fn get_location_finds_known_ones_only() {
 #[tokio::test]
 async fn list_locations_pages_by_id() {
     let mut shelf = Shelf::open().await;
-    let list =
-        |page_size, page_token: String| pb::ListLocationsRequest { page_size, page_token, ..Default::default() };
+    let list = |page_size, page_token: String| pb::ListLocationsRequest { page_size, page_token, ..Default::default() };
     let first = shelf.client.list_locations(list(1, String::new())).await.unwrap().into_inner();
     assert_eq!(first.locations[0].location_id, "SHOP");
     let second = shelf.client.list_locations(list(1, first.next_page_token)).await.unwrap().into_inner();
@@ -312,15 +312,7 @@ async fn update_location_changes_what_the_mask_names_and_nothing_else() {
     assert_eq!(changed.abilities.as_ref().unwrap().abilities.len(), 3, "what is usual for a dealer");
     assert_ne!(changed.update_time, made.update_time);
 
-    let everything = [
-        "kind",
-        "coordinates",
-        "country_code",
-        "zone_id",
-        "calendar",
-        "priority",
-        "owner_id",
-    ];
+    let everything = ["kind", "coordinates", "country_code", "zone_id", "calendar", "priority", "owner_id"];
     let bare = shelf.client.update_location(update(&shelf, new, &everything)).await.unwrap().into_inner();
     let bare = bare.location.unwrap();
     assert_eq!((bare.version, bare.priority, bare.kind()), (3, 9, pb::LocationKind::Virtual));
@@ -428,10 +420,12 @@ async fn activate_location_and_deactivate_location_repeat_their_answer_and_name_
 async fn levels_that_were_left_behind_follow_their_location_later() {
     let mut shelf = Shelf::stocked().await;
     // As a process that died between the location's commit and its levels leaves it.
-    sqlx::query("UPDATE inventory.locations SET state = 'inactive', levels_behind = TRUE, version = 2 WHERE location_id = 'WH'")
-        .execute(shelf.db.pool())
-        .await
-        .unwrap();
+    sqlx::query(
+        "UPDATE inventory.locations SET state = 'inactive', levels_behind = TRUE, version = 2 WHERE location_id = 'WH'",
+    )
+    .execute(shelf.db.pool())
+    .await
+    .unwrap();
     let pool = shelf.db.pool().clone();
     wait_for("the levels to follow", Duration::from_secs(10), async || {
         let behind: bool = sqlx::query_scalar("SELECT levels_behind FROM inventory.locations WHERE location_id = 'WH'")
@@ -456,14 +450,10 @@ async fn close_location_is_refused_while_something_is_there_and_says_what() {
     assert_eq!((full.code(), reason(&full).as_str()), (Code::FailedPrecondition, "LOCATION_NOT_EMPTY"));
     assert_eq!(full.get_details_error_info().unwrap().metadata["levels"], "2");
     let left = full.get_details_precondition_failure().unwrap().violations;
-    let told: Vec<(&str, &str)> =
-        left.iter().map(|one| (one.subject.as_str(), one.description.as_str())).collect();
+    let told: Vec<(&str, &str)> = left.iter().map(|one| (one.subject.as_str(), one.description.as_str())).collect();
     assert_eq!(
         told,
-        [
-            ("A", "10 on hand, 10 held softly, 0 held for orders"),
-            ("B", "5 on hand, 0 held softly, 0 held for orders")
-        ]
+        [("A", "10 on hand, 10 held softly, 0 held for orders"), ("B", "5 on hand, 0 held softly, 0 held for orders")]
     );
 
     // A promise without goods, past its time but perhaps not yet recorded as such, keeps nobody.

@@ -7,4 +7,5 @@ mod concurrency;
 mod holds;
 mod locations;
 mod movements;
+mod policies;
 mod support;

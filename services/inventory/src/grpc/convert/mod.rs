@@ -4,6 +4,7 @@
 mod holds;
 mod locations;
 mod movements;
+mod policies;
 mod records;
 
 use chrono::{DateTime, Utc};
@@ -16,7 +17,14 @@ pub use self::{
     holds::{commit_lines, extension, hold_id, hold_message, hold_ref, hold_request},
     locations::{location_filter, location_id, location_message, location_ref, location_update, new_location},
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
-    records::{as_of_request, availability_message, availability_request, filters},
+    policies::{
+        ring_fence_message, ring_fence_token, ring_fences, ring_fences_response, sku_policies, sku_policies_response,
+        sku_policy_message, stock_policies, stock_policies_response, stock_policy_message,
+    },
+    records::{
+        as_of_request, availability_message, availability_request, explain_request, explanation_message, filters,
+        pickup_request, place_message,
+    },
 };
 
 pub const MAX_LINES: usize = 2_000;
