@@ -78,7 +78,7 @@ impl Coordinates {
     }
 
     /// The unit vector from the centre of the Earth.
-    fn vector(&self) -> [i64; 3] {
+    fn vector(self) -> [i64; 3] {
         let (sin_latitude, cos_latitude) = sin_cos(self.latitude.into());
         let (sin_longitude, cos_longitude) = sin_cos(self.longitude.into());
         [times(cos_latitude, cos_longitude), times(cos_latitude, sin_longitude), sin_latitude]

@@ -1,9 +1,10 @@
-//! Inventory: locations, stock levels, the ledger and holds. It alone decides whether a unit may be sold.
+//! Inventory: locations, stock levels, the ledger, what is kept back, and holds. It alone decides whether a unit may be sold.
 //!
 //! Invariants (checked by `verify` on the tables, by property tests on the domain):
 //! - what is on hand is what the ledger says, and all accounts of a SKU sum to zero (Q1);
 //! - no bucket falls below zero but where a location lets a till's fact do so (Q2);
 //! - a hold is granted only from what is available (Q3), and resolves at most once (Q6);
+//! - what is available is one figure, whether it is answered, explained, announced or held (Q4);
 //! - the same request id gives the same answer (Q7).
 //!
 //! The road of a change: `grpc` parses → `usecases::execute` groups commands → `domain::group` decides on locked rows →

@@ -151,6 +151,7 @@ impl MoveKind {
 }
 
 /// What a command came to.
+#[expect(clippy::large_enum_variant, reason = "nearly every answer is a hold")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Hold(StockHold),

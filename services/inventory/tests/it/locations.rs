@@ -416,6 +416,31 @@ async fn activate_location_and_deactivate_location_repeat_their_answer_and_name_
     assert_eq!(narrow.close_location(close).await.unwrap_err().code(), Code::PermissionDenied);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn levels_made_and_held_while_a_location_is_switched_all_have_its_state() {
+    let mut shelf = Shelf::open().await;
+    for round in 0..4 {
+        let receipts = (0..20).map(|number| {
+            let sku = format!("S{round}-{number}");
+            let receipt = shelf.receipt("WH", &[(sku.as_str(), 1)]);
+            let (mut client, hold) = (shelf.client.clone(), shelf.hold(&[(sku.as_str(), 1)]));
+            async move {
+                client.receive_stock(receipt).await.unwrap();
+                drop(client.hold_stock(hold).await);
+            }
+        });
+        let request = pb::DeactivateLocationRequest { request_id: shelf.id(), location_id: "WH".to_owned() };
+        let mut client = shelf.client.clone();
+        let (_, off) = tokio::join!(futures::future::join_all(receipts), client.deactivate_location(request));
+        off.unwrap();
+        shelf.verify().await;
+        let refused = shelf.client.hold_stock(shelf.hold(&[("S0-0", 1)])).await;
+        assert!(refused.is_err(), "inactive");
+        activate(&mut shelf, "WH").await.unwrap();
+    }
+    shelf.verify().await;
+}
+
 #[tokio::test]
 async fn levels_that_were_left_behind_follow_their_location_later() {
     let mut shelf = Shelf::stocked().await;

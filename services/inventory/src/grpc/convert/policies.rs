@@ -178,13 +178,13 @@ fn buffers(violations: &mut Violations, field: &str, given: &[proto::ChannelBuff
     buffers
 }
 
-fn audit_message(audit: &Audit) -> Option<proto::PolicyAudit> {
-    Some(proto::PolicyAudit {
+fn audit_message(audit: &Audit) -> proto::PolicyAudit {
+    proto::PolicyAudit {
         version: audit.version,
         create_time: Some(timestamp(audit.created_at)),
         update_time: Some(timestamp(audit.updated_at)),
         updated_by: audit.updated_by.clone(),
-    })
+    }
 }
 
 fn names(channels: &BTreeSet<ChannelId>) -> Vec<String> {
@@ -205,7 +205,7 @@ pub fn stock_policy_message(policy: &StockPolicy) -> proto::StockPolicy {
             .iter()
             .map(|(channel, units)| proto::ChannelBuffer { channel_id: channel.to_string(), units: *units })
             .collect(),
-        audit: audit_message(&policy.audit),
+        audit: Some(audit_message(&policy.audit)),
     }
 }
 
@@ -215,7 +215,7 @@ pub fn sku_policy_message(policy: &SkuPolicy) -> proto::SkuPolicy {
         network_threshold: policy.terms.network_threshold,
         low_threshold: policy.terms.low_threshold,
         excluded_channels: names(&policy.terms.excluded_channels),
-        audit: audit_message(&policy.audit),
+        audit: Some(audit_message(&policy.audit)),
         shopper_cap: policy.terms.shopper_cap,
         channel_cap: policy.terms.channel_cap,
     }
@@ -232,7 +232,7 @@ pub fn ring_fence_message(fence: &RingFence) -> proto::RingFence {
         quota: fence.quota,
         release_time: fence.release_at.map(timestamp),
         used: fence.used,
-        audit: audit_message(&fence.audit),
+        audit: Some(audit_message(&fence.audit)),
     }
 }
 
