@@ -121,7 +121,6 @@ pub struct Details {
 }
 
 /// New values for some of the details; `None`: as it is.
-#[expect(clippy::option_option, reason = "outside: whether it is named; inside: whether it is set or cleared")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DetailsUpdate {
     pub kind: Option<LocationKind>,

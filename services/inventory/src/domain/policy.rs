@@ -125,6 +125,14 @@ impl FenceOwner {
     }
 }
 
+/// How much a fence keeps, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FenceTerms {
+    pub quota: i64,
+    /// `None`: until it is set otherwise.
+    pub release_at: Option<DateTime<Utc>>,
+}
+
 /// Units at a level that only one channel or partner may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RingFence {

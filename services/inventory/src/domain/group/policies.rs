@@ -9,7 +9,7 @@ use oneshelf_values::Sku;
 use super::{
     super::{
         error::Refusal,
-        policy::{Audit, FenceOwner, RingFence, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
+        policy::{Audit, FenceOwner, FenceTerms, RingFence, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
         stock_level::LevelKey,
     },
     Answer, Shelf,
@@ -26,8 +26,7 @@ pub struct SetPolicies {
 #[derive(Debug, Clone)]
 pub enum PolicyChange {
     Stock(Vec<Line<LevelKey, StockTerms>>),
-    /// With a quota and a time of release.
-    Fences(Vec<Line<(LevelKey, FenceOwner), (i64, Option<DateTime<Utc>>)>>),
+    Fences(Vec<Line<(LevelKey, FenceOwner), FenceTerms>>),
     Skus(Vec<Line<Sku, SkuTerms>>),
 }
 
@@ -130,12 +129,12 @@ impl Shelf {
 
     fn set_fence(
         &mut self,
-        line: &Line<(LevelKey, FenceOwner), (i64, Option<DateTime<Utc>>)>,
+        line: &Line<(LevelKey, FenceOwner), FenceTerms>,
         by: &str,
         now: DateTime<Utc>,
     ) -> RingFence {
         let (key, owner) = &line.key;
-        let (quota, release_at) = line.terms;
+        let FenceTerms { quota, release_at } = line.terms;
         let before = self.fence(key, owner);
         if let Some(same) = before.filter(|fence| fence.quota == quota && fence.release_at == release_at) {
             return same.clone();

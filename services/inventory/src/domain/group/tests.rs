@@ -7,7 +7,7 @@ use oneshelf_values::hold::Standing;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::policy::{SkuTerms, StockTerms};
+use crate::domain::policy::{FenceTerms, SkuTerms, StockTerms};
 
 fn key(sku: u8, location: u8) -> LevelKey {
     LevelKey { sku: format!("SKU-{sku}").parse().unwrap(), location: format!("LOC-{location}").parse().unwrap() }
@@ -185,7 +185,11 @@ fn set_stock(key: LevelKey, terms: StockTerms) -> Command {
 }
 
 fn set_fence(key: LevelKey, owner: FenceOwner, quota: i64, release_at: Option<DateTime<Utc>>) -> Command {
-    set(PolicyChange::Fences(vec![Line { key: (key, owner), terms: (quota, release_at), expected_version: 0 }]))
+    set(PolicyChange::Fences(vec![Line {
+        key: (key, owner),
+        terms: FenceTerms { quota, release_at },
+        expected_version: 0,
+    }]))
 }
 
 fn web() -> FenceOwner {

@@ -11,7 +11,7 @@ use super::{complete, instant, line_count, location, quantity, request_id, sku};
 use crate::{
     domain::{
         group::{Line, Policies, PolicyChange},
-        policy::{Audit, FenceOwner, RingFence, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
+        policy::{Audit, FenceOwner, FenceTerms, RingFence, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
         stock_level::LevelKey,
     },
     time::timestamp,
@@ -127,7 +127,7 @@ pub fn ring_fences(request: &proto::SetRingFencesRequest) -> Result<(Key, Policy
             let release_at = instant(&mut violations, &at("fence.release_time"), fence.release_time);
             let key = (LevelKey { sku: sku?, location: location? }, owner?);
             once(&mut violations, &mut seen, at("fence"), key.clone());
-            Some(Line { key, terms: (quota?, release_at), expected_version: expected_version? })
+            Some(Line { key, terms: FenceTerms { quota: quota?, release_at }, expected_version: expected_version? })
         })
         .collect();
     complete(violations, id.map(|id| (Key::of("SetRingFences", id, request), PolicyChange::Fences(lines))))
