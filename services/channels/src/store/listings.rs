@@ -260,7 +260,11 @@ pub async fn update_available(
             FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TIMESTAMPTZ[])
                 WITH ORDINALITY AS touched (channel_id, sku, source_at, place)
             CROSS JOIN LATERAL (
-                SELECT COALESCE(SUM(s.available), 0)::BIGINT AS available
+                SELECT GREATEST(
+                           0
+                         , COALESCE(SUM(COALESCE((s.channel_availables ->> l.channel_id)::BIGINT, s.available)), 0)
+                           - COALESCE(MAX(s.network_threshold), 0)
+                       )::BIGINT AS available
                 FROM channels.channel_locations l
                 JOIN channels.stock_facts s ON s.sku = touched.sku AND s.location_id = l.location_id
                 WHERE l.channel_id = touched.channel_id

@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use oneshelf_proto::inventory::v1 as pb;
 use oneshelf_testkit::wait_for;
-use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -64,19 +63,6 @@ async fn activate(shelf: &mut Shelf, location_id: &str) -> Result<pb::Location, 
 async fn close(shelf: &mut Shelf, location_id: &str) -> Result<pb::Location, Status> {
     let request = pb::CloseLocationRequest { request_id: shelf.id(), location_id: location_id.to_owned() };
     Ok(shelf.client.close_location(request).await?.into_inner().location.unwrap())
-}
-
-/// What was last announced of a level: version and available.
-async fn announced(shelf: &Shelf, aggregate: &str) -> (i64, i64) {
-    let payload: Vec<u8> = sqlx::query_scalar(
-        "SELECT payload FROM inventory.outbox_events WHERE aggregate_id = $1 ORDER BY aggregate_version DESC LIMIT 1",
-    )
-    .bind(aggregate)
-    .fetch_one(shelf.db.pool())
-    .await
-    .unwrap();
-    let event = pb::StockLevelChanged::decode(&payload[..]).unwrap();
-    (event.version, event.available)
 }
 
 async fn available(shelf: &mut Shelf, sku: &str) -> i64 {
@@ -359,12 +345,13 @@ async fn deactivate_location_takes_its_stock_off_every_shelf_and_activate_locati
     register(&shelf, "WEB", &["WH"], 1).await;
     let hold = shelf.held(shelf.hold(&[("A", 3)])).await;
     assert_eq!(available(&mut shelf, "A").await, 7);
-    let (version, _) = announced(&shelf, "A@WH").await;
+    let version = shelf.announced("A@WH").await.version;
 
     let off = deactivate(&mut shelf, "WH").await.unwrap();
     assert_eq!((off.state(), off.version), (pb::LocationState::Inactive, 2));
-    assert_eq!(announced(&shelf, "A@WH").await, (version + 1, 0), "channels hear it of the level");
-    assert_eq!(announced(&shelf, "B@WH").await.1, 0);
+    let told = shelf.announced("A@WH").await;
+    assert_eq!((told.version, told.available), (version + 1, 0), "channels hear it of the level");
+    assert_eq!(shelf.announced("B@WH").await.available, 0);
     assert_eq!(available(&mut shelf, "A").await, 0);
     assert_eq!(shelf.level("A").await, (10, 3, 0));
     let refused = shelf.client.hold_stock(shelf.hold(&[("A", 1)])).await.unwrap_err();
@@ -379,7 +366,7 @@ async fn deactivate_location_takes_its_stock_off_every_shelf_and_activate_locati
 
     let on = activate(&mut shelf, "WH").await.unwrap();
     assert_eq!((on.state(), on.version), (pb::LocationState::Active, 3));
-    assert_eq!((announced(&shelf, "A@WH").await.1, announced(&shelf, "NEW@WH").await.1), (8, 4));
+    assert_eq!((shelf.announced("A@WH").await.available, shelf.announced("NEW@WH").await.available), (8, 4));
     assert_eq!(available(&mut shelf, "A").await, 8);
     shelf.held(shelf.hold(&[("NEW", 4)])).await;
     shelf.verify().await;

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use oneshelf_proto::inventory::v1 as pb;
 use oneshelf_testkit::wait_for;
-use prost::Message;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -70,17 +69,6 @@ async fn grantable(shelf: &mut Shelf, channel: &str) -> i64 {
     refused.get_details_error_info().unwrap().metadata["available"].parse().unwrap()
 }
 
-async fn announced(shelf: &Shelf, aggregate: &str) -> pb::StockLevelChanged {
-    let payload: Vec<u8> = sqlx::query_scalar(
-        "SELECT payload FROM inventory.outbox_events WHERE aggregate_id = $1 ORDER BY aggregate_version DESC LIMIT 1",
-    )
-    .bind(aggregate)
-    .fetch_one(shelf.db.pool())
-    .await
-    .unwrap();
-    pb::StockLevelChanged::decode(&payload[..]).unwrap()
-}
-
 async fn channels(shelf: &Shelf) {
     for channel in ["WEB", "TILL"] {
         register(shelf, channel, &["WH", "SHOP"], 1).await;
@@ -108,7 +96,7 @@ async fn set_stock_policies_keeps_units_back_from_holds_and_availability_alike()
         assert_eq!(available(&mut shelf, channel).await, expected, "{channel}");
         assert_eq!(grantable(&mut shelf, channel).await, expected, "{channel}");
     }
-    let event = announced(&shelf, "A@WH").await;
+    let event = shelf.announced("A@WH").await;
     let told: Vec<(&str, i64)> =
         event.channel_availables.iter().map(|one| (one.channel_id.as_str(), one.available)).collect();
     assert_eq!((event.available, told), (9, vec![("TILL", 0), ("WEB", 6)]));
@@ -212,7 +200,7 @@ async fn set_ring_fences_keeps_a_quota_for_its_owner_until_its_time() {
         assert_eq!(available(&mut shelf, channel).await, expected, "{channel}");
         assert_eq!(grantable(&mut shelf, channel).await, expected, "{channel}");
     }
-    let event = announced(&shelf, "A@WH").await;
+    let event = shelf.announced("A@WH").await;
     assert_eq!((event.available, event.channel_availables[0].available), (4, 10));
 
     // What the owner holds or has bought counts; what it gives back does not.
@@ -244,7 +232,7 @@ async fn set_ring_fences_keeps_a_quota_for_its_owner_until_its_time() {
     assert_eq!(grantable(&mut shelf, "TILL").await, 8, "released by the clock");
     assert_eq!(available(&mut shelf, "TILL").await, 8);
     wait_for("the release to be announced", Duration::from_secs(10), async || {
-        let event = announced(&shelf, "A@WH").await;
+        let event = shelf.announced("A@WH").await;
         (event.available == 8 && event.channel_availables.is_empty()).then_some(())
     })
     .await;
@@ -334,13 +322,13 @@ async fn set_sku_policies_holds_wherever_the_sku_lies_also_later() {
     assert_eq!((available(&mut shelf, "TILL").await, grantable(&mut shelf, "TILL").await), (0, 0));
     // A level that is made only now knows as well.
     shelf.receive("SHOP", &[("A", 2)]).await;
-    let event = announced(&shelf, "A@SHOP").await;
+    let event = shelf.announced("A@SHOP").await;
     assert_eq!((event.network_threshold, event.available, event.channel_availables[0].available), (3, 2, 0));
     assert_eq!((available(&mut shelf, "WEB").await, available(&mut shelf, "TILL").await), (9, 0));
     let early = pb::SkuPolicy { sku: "NEVER".to_owned(), network_threshold: 1, ..Default::default() };
     shelf.client.set_sku_policies(set_sku(&shelf, early)).await.unwrap();
     shelf.receive("WH", &[("NEVER", 1)]).await;
-    assert_eq!(announced(&shelf, "NEVER@WH").await.network_threshold, 1);
+    assert_eq!(shelf.announced("NEVER@WH").await.network_threshold, 1);
     // And one of a SKU without any policy forgets the suspicion.
     shelf.receive("WH", &[("PLAIN", 1)]).await;
     let suspected: i64 =
