@@ -21,7 +21,8 @@ enum Crates {
     AllBut(&'static [&'static str]),
 }
 
-const VALUES: &[&str] = &["oneshelf_values", "oneshelf_pricing", "chrono", "uuid", "thiserror", "smol_str", "proptest"];
+const VALUES: &[&str] =
+    &["oneshelf_values", "oneshelf_pricing", "chrono", "chrono_tz", "uuid", "thiserror", "smol_str", "proptest"];
 
 const ROOMS: &[Room] = &[
     Room { name: "domain", rooms: &["domain"], crates: Crates::Only(VALUES) },

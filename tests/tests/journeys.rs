@@ -136,7 +136,11 @@ async fn a_web_order_moves_stock_points_and_listings() {
     assert_eq!(town.shop.level(WAREHOUSE, "A").await.unwrap(), (8, 0, 0));
     town.has_points(17).await;
     town.shows(WEB, "A", 8, 600).await;
-    let request = inventory::GetAvailabilityRequest { channel_id: WEB.to_owned(), skus: vec!["A".into(), "B".into()] };
+    let request = inventory::GetAvailabilityRequest {
+        channel_id: WEB.to_owned(),
+        skus: vec!["A".into(), "B".into()],
+        ..Default::default()
+    };
     let shop = &mut town.shop;
     wait_for("fresh availability", SOON, async || {
         let answer = shop.inventory.get_availability(request.clone()).await.unwrap().into_inner();

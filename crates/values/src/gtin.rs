@@ -51,14 +51,7 @@ impl FromStr for Gtin {
             return Err(GtinError::Length { found: text.len() });
         }
         let (body, check) = text.split_at(text.len() - 1);
-        // From the right the digits weigh 3, 1, 3, …; the check digit brings the sum to a multiple of ten.
-        let sum: u32 = body
-            .bytes()
-            .rev()
-            .zip([3, 1].into_iter().cycle())
-            .map(|(digit, weight)| u32::from(digit - b'0') * weight)
-            .sum();
-        let expected = ((10 - sum % 10) % 10) as u8;
+        let expected = check_digit(body);
         let found = check.as_bytes()[0] - b'0';
         if found != expected {
             return Err(GtinError::CheckDigit { found, expected });
@@ -66,6 +59,18 @@ impl FromStr for Gtin {
         let number = text.bytes().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
         Ok(Self { number, digits: text.len() as u8 })
     }
+}
+
+/// The GS1 check digit of what stands before it, for every kind of GS1 number: from the right the digits weigh 3, 1, 3,
+/// …; the check digit brings the sum to a multiple of ten.
+pub(crate) fn check_digit(body: &str) -> u8 {
+    let sum: u32 = body
+        .bytes()
+        .rev()
+        .zip([3, 1].into_iter().cycle())
+        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
+        .sum();
+    ((10 - sum % 10) % 10) as u8
 }
 
 impl fmt::Display for Gtin {

@@ -33,7 +33,7 @@ fn parse_code(text: &str) -> Result<SmolStr, TextError> {
 
 /// What a newtype over a canonical text needs: text out, parsed text in.
 macro_rules! text_value {
-    ($name:ident) => {
+    ($name:ident, $error:ty) => {
         impl $name {
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -72,9 +72,9 @@ macro_rules! text_value {
         }
 
         impl TryFrom<&str> for $name {
-            type Error = TextError;
+            type Error = $error;
 
-            fn try_from(text: &str) -> Result<Self, TextError> {
+            fn try_from(text: &str) -> Result<Self, $error> {
                 text.parse()
             }
         }
@@ -112,7 +112,7 @@ macro_rules! code_ids {
             }
         }
 
-        text_value!($name);
+        text_value!($name, TextError);
     )+};
 }
 
@@ -173,6 +173,31 @@ macro_rules! uuid_ids {
     )+};
 }
 
+/// Who fills a cart, as a shop knows them: a session or a customer's number. 1 to 64 visible ASCII characters, kept as
+/// they are written.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShopperId(SmolStr);
+
+impl FromStr for ShopperId {
+    type Err = TextError;
+
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        const MAX: usize = 64;
+        if text.is_empty() {
+            return Err(TextError::Empty);
+        }
+        if let Some(found) = text.chars().find(|c| !c.is_ascii_graphic()) {
+            return Err(TextError::Character { found });
+        }
+        if text.len() > MAX {
+            return Err(TextError::TooLong { max: MAX });
+        }
+        Ok(Self(SmolStr::new(text)))
+    }
+}
+
+text_value!(ShopperId, TextError);
+
 code_ids! {
     /// A place that holds stock: a shop, a warehouse.
     LocationId;
@@ -188,6 +213,8 @@ code_ids! {
     ProductId;
     /// A till.
     DeviceId;
+    /// A region that an operator draws, such as a delivery zone.
+    ZoneId;
 }
 
 uuid_ids! {
@@ -232,6 +259,14 @@ mod tests {
     #[case("123456789012345678901234567890123", TextError::TooLong { max: 32 })]
     fn malformed_codes_are_refused(#[case] text: &str, #[case] error: TextError) {
         assert_eq!(text.parse::<ChannelId>(), Err(error));
+    }
+
+    #[rstest]
+    #[case("Session-7f/3", Ok("Session-7f/3"))]
+    #[case("", Err(TextError::Empty))]
+    #[case(" a", Err(TextError::Character { found: ' ' }))]
+    fn shoppers_are_kept_as_written(#[case] text: &str, #[case] expected: Result<&str, TextError>) {
+        assert_eq!(text.parse::<ShopperId>().as_ref().map(ShopperId::as_str), expected.as_ref().copied());
     }
 
     #[rstest]

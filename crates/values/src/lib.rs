@@ -5,6 +5,7 @@
 //! | [`clock`] | the injected time; ids made from it |
 //! | [`id`] | operator codes (`LocationId`, …) and transaction ids (`OrderId`, …) |
 //! | [`sku`], [`gtin`] | article codes |
+//! | [`gln`], [`geo`] | numbers, coordinates and countries of places |
 //! | [`money`] | `Money` in minor units, `UnitPrice` in micros, `BasisPoints` |
 //! | [`quantity`] | `Quantity`, `QuantityDelta`, `Version` |
 //! | [`mod@apportion`] | splitting an amount to the unit |
@@ -19,6 +20,8 @@ pub mod clock;
 #[cfg(feature = "sqlx")]
 mod column;
 pub mod currency;
+pub mod geo;
+pub mod gln;
 pub mod gtin;
 pub mod hold;
 pub mod id;
@@ -30,6 +33,8 @@ mod text;
 pub use apportion::{ApportionError, apportion};
 pub use clock::{Clock, derived_id, new_id};
 pub use currency::{Currency, UnknownCurrency};
+pub use geo::{Coordinates, CoordinatesError, CountryCode};
+pub use gln::{Gln, GlnError};
 pub use gtin::{Gtin, GtinError};
 pub use hold::{Hold, HoldRefusal, HoldState, HoldTerms, InconsistentHold, LineSplit, Resolution, Standing};
 pub use id::*;

@@ -19,7 +19,7 @@ const MAX_INPUT_BYTES: usize = 1_024;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sku(SmolStr);
 
-text_value!(Sku);
+text_value!(Sku, TextError);
 
 impl FromStr for Sku {
     type Err = TextError;

@@ -13,4 +13,6 @@ pub enum TextError {
     NotUuid,
     #[error("must not be the nil UUID")]
     NilUuid,
+    #[error("must be a country code of two letters")]
+    NotCountry,
 }

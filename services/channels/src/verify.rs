@@ -17,7 +17,11 @@ async fn listings_follow_from_facts(pool: &PgPool, now: DateTime<Utc>) -> Result
         WITH stock AS (
             SELECT l.channel_id
                  , s.sku
-                 , SUM(s.available)::BIGINT AS available
+                 , GREATEST(
+                       SUM(COALESCE((s.channel_availables ->> l.channel_id)::BIGINT, s.available))
+                       - MAX(s.network_threshold)
+                     , 0
+                   )::BIGINT AS available
             FROM channels.channel_locations l
             JOIN channels.stock_facts s USING (location_id)
             GROUP BY l.channel_id, s.sku

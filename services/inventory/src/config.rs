@@ -36,6 +36,9 @@ pub struct Config {
     /// How often the ledger's months are looked at: made ahead, closed behind.
     #[serde(default = "default_keep_ledger_every_ms")]
     pub keep_ledger_every_ms: u64,
+    /// Units may stay held softly for this long, extensions and replacements included.
+    #[serde(default = "default_longest_soft_hold_s")]
+    pub longest_soft_hold_s: u64,
 }
 
 fn default_writers() -> usize {
@@ -65,6 +68,9 @@ fn default_reconcile_every_ms() -> u64 {
 fn default_keep_ledger_every_ms() -> u64 {
     60_000
 }
+fn default_longest_soft_hold_s() -> u64 {
+    86_400
+}
 
 impl Config {
     /// A configuration with defaults for everything but the database.
@@ -80,6 +86,7 @@ impl Config {
             bulk_writers: default_bulk_writers(),
             reconcile_every_ms: default_reconcile_every_ms(),
             keep_ledger_every_ms: default_keep_ledger_every_ms(),
+            longest_soft_hold_s: default_longest_soft_hold_s(),
         }
     }
 
@@ -95,6 +102,7 @@ impl Config {
             ("inventory.bulk_writers", self.bulk_writers as u64, 1, 16),
             ("inventory.reconcile_every_ms", self.reconcile_every_ms, 10, 3_600_000),
             ("inventory.keep_ledger_every_ms", self.keep_ledger_every_ms, 10, 3_600_000),
+            ("inventory.longest_soft_hold_s", self.longest_soft_hold_s, 1, 30 * 86_400),
         ];
         match bounds.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
             Some((key, value, least, most)) => Err(format!("{key} is {value}, must be {least} to {most}")),

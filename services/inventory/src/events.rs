@@ -25,7 +25,7 @@ pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<Outbo
     events
         .iter()
         .map(|event| match event {
-            Event::LevelChanged { key, level } => OutboxEvent {
+            Event::LevelChanged { key, level, figures } => OutboxEvent {
                 event_id: ids.give(),
                 routing_key: STOCK_LEVEL_CHANGED,
                 event_type: PUBLISHED[0].1,
@@ -38,9 +38,18 @@ pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<Outbo
                     on_hand: level.on_hand(),
                     soft_held: level.soft_held,
                     hard_held: level.hard_held,
-                    available: level.available(),
+                    available: figures.available,
                     version: level.version,
                     change_time: Some(timestamp(now)),
+                    channel_availables: figures
+                        .channels
+                        .iter()
+                        .map(|(channel, available)| proto::ChannelAvailable {
+                            channel_id: channel.to_string(),
+                            available: *available,
+                        })
+                        .collect(),
+                    network_threshold: figures.network_threshold,
                 }
                 .encode_to_vec(),
                 effective_at: now,

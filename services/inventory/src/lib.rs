@@ -1,10 +1,11 @@
-//! Inventory: locations, stock levels, the ledger and holds, and the papers that move goods: transfers, orders to
-//! suppliers, counts, promises for a day. It alone decides whether a unit may be sold.
+//! Inventory: locations, stock levels, the ledger, what is kept back, and holds; and the papers that move goods:
+//! transfers, orders to suppliers, counts, promises for a day. It alone decides whether a unit may be sold.
 //!
 //! Invariants (checked by `verify` on the tables, by property tests on the domain):
 //! - what is on hand is what the ledger says, and all accounts of a SKU sum to zero (Q1);
 //! - no bucket falls below zero but where a location lets a till's fact do so (Q2);
 //! - a hold is granted only from what is available (Q3), and resolves at most once (Q6);
+//! - what is available is one figure, whether it is answered, explained, announced or held (Q4);
 //! - the same request id gives the same answer (Q7);
 //! - no unit to come is promised twice (Q5), and a transfer loses sight of none (Q9).
 //!

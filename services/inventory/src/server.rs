@@ -3,6 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use chrono::TimeDelta;
 use oneshelf_kit::{
     Chassis,
     batch::{Batcher, Options},
@@ -71,6 +72,11 @@ pub async fn start(cfg: &Config, chassis: &Chassis) -> anyhow::Result<Mounted> {
         reconcile.await;
         Ok::<_, Infallible>(())
     });
+    let follow = jobs::follow_changes(inventory.clone(), cfg.sweep_every(), stop.clone());
+    lifecycle.spawn("inventory.follow_changes", async move {
+        follow.await;
+        Ok::<_, Infallible>(())
+    });
 
     let server =
         InventoryServiceServer::new(InventoryGrpc(inventory)).max_decoding_message_size(chassis.max_message_bytes);
@@ -93,5 +99,6 @@ pub fn use_cases(cfg: &Config, chassis: &Chassis, pool: PgPool, schema: Schema) 
             cfg.availability_capacity,
         )),
         bulk_places: Arc::new(Semaphore::new(cfg.bulk_writers)),
+        longest_soft_hold: TimeDelta::seconds(cfg.longest_soft_hold_s as i64),
     }
 }

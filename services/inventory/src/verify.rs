@@ -26,6 +26,10 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         balances_equal_ledger(pool).await?,
         reasons_are_known(pool).await?,
         movements_count_once(pool).await?,
+        levels_follow_locations(pool).await?,
+        levels_have_their_policies(pool).await?,
+        fences_count_their_holds(pool).await?,
+        counters_count_soft_holds(pool).await?,
     ])
 }
 
@@ -108,8 +112,8 @@ async fn buckets_not_negative(pool: &PgPool) -> Result<Check, sqlx::Error> {
 }
 
 /// At every committed version of a level: what was promised at that version was there. Versions order ledger and holds of
-/// a (SKU, location) in one line, so the sums run over every prefix of its history and not only over its end. Facts (a
-/// till's sale, a loss found) may take what is promised, also in the very group that promised it: what they took in a
+/// a (SKU, location) in one line, so the sums run over every prefix of its history and not only over its end; what may be
+/// promised beyond what is there is the backorder limit that held at that version. Facts (a till's sale, a loss found) may take what is promised, also in the very group that promised it: what they took in a
 /// version still counts as there for the grants of that version.
 async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx::Error> {
     let row = sqlx::query!(
@@ -170,7 +174,9 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
                     , version
         )
            , running AS (
-            SELECT sku || ' at ' || location_id || ' version ' || version AS name
+            SELECT sku
+                 , location_id
+                 , version
                  , grants
                  , SUM(sellable) OVER level + taken_by_facts AS sellable
                  , SUM(promised) OVER level AS promised
@@ -178,8 +184,27 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
             WINDOW level AS (PARTITION BY sku, location_id ORDER BY version)
         )
            , judged AS (
-            SELECT name
-                 , NOT grants OR promised <= sellable AS holds
+            SELECT sku || ' at ' || location_id || ' version ' || version AS name
+                 , NOT grants OR promised <= sellable + GREATEST(
+                       -- What held before the group counts as well: the group may have set it after its grants.
+                       (
+                           SELECT backorder_limit
+                             FROM inventory.stock_policy_changes AS change
+                            WHERE change.sku = running.sku
+                              AND change.location_id = running.location_id
+                              AND change.level_version < running.version
+                            ORDER BY change.version DESC
+                            LIMIT 1
+                       )
+                     , (
+                           SELECT MAX(backorder_limit)
+                             FROM inventory.stock_policy_changes AS change
+                            WHERE change.sku = running.sku
+                              AND change.location_id = running.location_id
+                              AND change.level_version = running.version
+                       )
+                     , 0
+                   ) AS holds
               FROM running
         )
         SELECT COUNT(*) AS "checked!"
@@ -192,7 +217,7 @@ async fn never_promised_more_than_there_is(pool: &PgPool) -> Result<Check, sqlx:
     .await?;
     Ok(Check {
         id: "Q3",
-        what: "whenever a hold was granted, soft + hard were at most what was sellable: at every version of every level",
+        what: "whenever a hold was granted, soft + hard were at most what was sellable or might be backordered: at every version of every level",
         checked: row.checked,
         violations: row.violations,
         offenders: row.offenders.unwrap_or_default(),
@@ -787,6 +812,195 @@ async fn movements_count_once(pool: &PgPool) -> Result<Check, sqlx::Error> {
     Ok(Check {
         id: "Q7",
         what: "a movement whose id the client made is in the ledger, each of its lines once",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// A hold is decided on a level's copy of its location's state, so the copy must be right. A location whose levels are on
+/// their way says so. A till's late sale may be booked at a closed location; nothing else may be there.
+async fn levels_follow_locations(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH judged AS (
+            SELECT sku || ' at ' || location_id AS name
+                 , (
+                       levels_behind
+                    OR (location_active = (state = 'active') AND location_closed = (state = 'closed'))
+                   )
+               AND (
+                       state <> 'closed'
+                    OR (sellable <= 0 AND damaged <= 0 AND quarantine <= 0 AND soft_held = 0 AND hard_held = 0)
+                   ) AS holds
+              FROM inventory.stock_levels
+              JOIN inventory.locations USING (location_id)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "LO1",
+        what: "a level has its location's state, and a closed location has no goods and no promises",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// A hold is decided on a level's copies of its policy, and on rules only where the level says that there may be some.
+async fn levels_have_their_policies(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH judged AS (
+            SELECT levels.sku || ' at ' || levels.location_id AS name
+                 , levels.safety_stock = COALESCE(policy.safety_stock, 0)
+               AND levels.backorder_limit = COALESCE(policy.backorder_limit, 0)
+               AND (
+                       levels.has_rules
+                    OR NOT (
+                           COALESCE(
+                               policy.excluded OR policy.excluded_channels <> '{}' OR policy.buffers <> '{}'
+                             , FALSE
+                           )
+                        OR COALESCE(
+                               sku_policy.network_threshold > 0
+                            OR sku_policy.excluded_channels <> '{}'
+                            OR sku_policy.shopper_cap IS NOT NULL
+                            OR sku_policy.channel_cap IS NOT NULL
+                             , FALSE
+                           )
+                        OR EXISTS (
+                               SELECT 1
+                                 FROM inventory.ring_fences AS fence
+                                WHERE fence.sku = levels.sku
+                                  AND fence.location_id = levels.location_id
+                                  AND fence.quota > 0
+                                  AND NOT fence.released
+                           )
+                       )
+                   ) AS holds
+              FROM inventory.stock_levels AS levels
+              LEFT JOIN inventory.stock_policies AS policy USING (sku, location_id)
+              LEFT JOIN inventory.sku_policies AS sku_policy ON sku_policy.sku = levels.sku
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q4",
+        what: "a level has its policy's safety stock and backorder limit, and knows of the rules there are",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// What a live fence counts as used is what the holds say that name its owner and were granted since it began.
+async fn fences_count_their_holds(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH judged AS (
+            SELECT fence.sku || ' at ' || fence.location_id || ' for ' || fence.owner_id AS name
+                 , fence.used = COALESCE(
+                       (
+                           SELECT SUM(CASE holds.state WHEN 'held' THEN hold_lines.held ELSE hold_lines.committed END)
+                             FROM inventory.hold_lines
+                             JOIN inventory.holds USING (hold_id)
+                            WHERE hold_lines.sku = fence.sku
+                              AND hold_lines.location_id = fence.location_id
+                              AND hold_lines.held > 0
+                              AND hold_lines.granted_version >= fence.begun
+                              AND CASE fence.owner_kind
+                                      WHEN 'channel' THEN holds.channel_id = fence.owner_id
+                                      ELSE holds.partner_id = fence.owner_id
+                                  END
+                       )
+                     , 0
+                   ) AS holds
+              FROM inventory.ring_fences AS fence
+             WHERE fence.quota > 0
+               AND NOT fence.released
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "Q4",
+        what: "a live ring-fence has used what the holds of its owner took since it began",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// Of SKUs with a cap: what is counted for a shopper or a channel is what its open soft holds hold.
+async fn counters_count_soft_holds(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH held AS (
+            SELECT hold_lines.sku
+                 , holds.shopper_id
+                 , holds.channel_id
+                 , hold_lines.held
+              FROM inventory.holds
+              JOIN inventory.hold_lines USING (hold_id)
+              JOIN inventory.sku_policies AS policy ON policy.sku = hold_lines.sku
+             WHERE holds.state = 'held'
+               AND holds.kind = 'soft'
+               AND (policy.shopper_cap IS NOT NULL OR policy.channel_cap IS NOT NULL)
+        )
+           , counted AS (
+            SELECT sku
+                 , 'shopper' AS holder_kind
+                 , shopper_id AS holder_id
+                 , SUM(held) AS held
+              FROM held
+             WHERE shopper_id IS NOT NULL
+             GROUP BY sku
+                    , shopper_id
+             UNION ALL
+            SELECT sku
+                 , 'channel'
+                 , channel_id
+                 , SUM(held)
+              FROM held
+             WHERE channel_id IS NOT NULL
+             GROUP BY sku
+                    , channel_id
+        )
+           , judged AS (
+            SELECT sku || ' of ' || holder_kind || ' ' || holder_id AS name
+                 , COALESCE(counters.soft_held, 0) = COALESCE(counted.held, 0) AS holds
+              FROM counted
+              FULL JOIN inventory.cap_counters AS counters USING (sku, holder_kind, holder_id)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "CAP",
+        what: "of SKUs with a cap, what is counted is what open soft holds hold, per shopper and channel",
         checked: row.checked,
         violations: row.violations,
         offenders: row.offenders.unwrap_or_default(),

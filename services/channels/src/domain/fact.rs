@@ -11,6 +11,10 @@ pub struct StockFact {
     pub sku: Sku,
     pub location_id: LocationId,
     pub available: i64,
+    /// For channels that a rule names, where it is not `available`.
+    pub channel_availables: BTreeMap<ChannelId, i64>,
+    /// Of the SKU: off the sum over locations.
+    pub network_threshold: i64,
     pub version: i64,
     pub changed_at: DateTime<Utc>,
 }
@@ -71,6 +75,8 @@ mod tests {
             sku: sku.parse().unwrap(),
             location_id: location.parse().unwrap(),
             available: version * 10,
+            channel_availables: BTreeMap::new(),
+            network_threshold: 0,
             version,
             changed_at: DateTime::UNIX_EPOCH,
         }

@@ -21,20 +21,41 @@ pub async fn upsert_stock_facts(conn: &mut PgConnection, facts: &[StockFact]) ->
     let available: Vec<i64> = facts.iter().map(|fact| fact.available).collect();
     let versions: Vec<i64> = facts.iter().map(|fact| fact.version).collect();
     let changed_at: Vec<_> = facts.iter().map(|fact| fact.changed_at).collect();
+    let thresholds: Vec<i64> = facts.iter().map(|fact| fact.network_threshold).collect();
+    let for_channels: Vec<Option<serde_json::Value>> = facts.iter().map(for_channels).collect();
     sqlx::query_as!(
         Touched,
         r#"
         WITH newer AS (
-            INSERT INTO channels.stock_facts AS known (sku, location_id, available, version, changed_at)
+            INSERT INTO channels.stock_facts AS known (
+                sku
+              , location_id
+              , available
+              , version
+              , changed_at
+              , network_threshold
+              , channel_availables
+            )
             SELECT sku
                  , location_id
                  , available
                  , version
                  , changed_at
-            FROM UNNEST($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::BIGINT[], $5::TIMESTAMPTZ[])
-                AS fact (sku, location_id, available, version, changed_at)
+                 , network_threshold
+                 , channel_availables
+            FROM UNNEST(
+                $1::TEXT[]
+              , $2::TEXT[]
+              , $3::BIGINT[]
+              , $4::BIGINT[]
+              , $5::TIMESTAMPTZ[]
+              , $6::BIGINT[]
+              , $7::JSONB[]
+            ) AS fact (sku, location_id, available, version, changed_at, network_threshold, channel_availables)
             ON CONFLICT (sku, location_id) DO UPDATE
             SET available = EXCLUDED.available
+              , network_threshold = EXCLUDED.network_threshold
+              , channel_availables = EXCLUDED.channel_availables
               , version = EXCLUDED.version
               , changed_at = EXCLUDED.changed_at
             WHERE known.version < EXCLUDED.version
@@ -52,9 +73,20 @@ pub async fn upsert_stock_facts(conn: &mut PgConnection, facts: &[StockFact]) ->
         &available,
         &versions,
         &changed_at,
+        &thresholds,
+        &for_channels as &[Option<serde_json::Value>],
     )
     .fetch_all(conn)
     .await
+}
+
+/// What is stored of a fact's figures for single channels; usually there are none.
+fn for_channels(fact: &StockFact) -> Option<serde_json::Value> {
+    if fact.channel_availables.is_empty() {
+        return None;
+    }
+    let named = fact.channel_availables.iter();
+    Some(named.map(|(channel, available)| (channel.to_string(), serde_json::Value::from(*available))).collect())
 }
 
 /// Adds price windows. They are immutable, so one that is known already stays as it is.

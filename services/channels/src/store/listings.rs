@@ -63,7 +63,8 @@ pub enum Scope<'a> {
 ///
 /// One statement. `wanted` is what each listing should say; rows that differ take the next version and the channel's
 /// next sequence numbers, in SKU order; rows of which only the next price change differs are rescheduled, which
-/// nobody outside can see. The rule of the price: of the windows that count now, the one that starts last decides; of
+/// nobody outside can see. The rule of the stock: what each location has for this channel, summed, less the SKU's network
+/// threshold. The rule of the price: of the windows that count now, the one that starts last decides; of
 /// two that start together, the one of the newer book.
 pub async fn recompute_listings(
     conn: &mut PgConnection,
@@ -120,7 +121,11 @@ pub async fn recompute_listings(
             FROM scope
             JOIN channels.channels c USING (channel_id)
             CROSS JOIN LATERAL (
-                SELECT COALESCE(SUM(s.available), 0)::BIGINT AS available
+                SELECT GREATEST(
+                           0
+                         , COALESCE(SUM(COALESCE((s.channel_availables ->> l.channel_id)::BIGINT, s.available)), 0)
+                           - COALESCE(MAX(s.network_threshold), 0)
+                       )::BIGINT AS available
                 FROM channels.channel_locations l
                 JOIN channels.stock_facts s ON s.sku = scope.sku AND s.location_id = l.location_id
                 WHERE l.channel_id = scope.channel_id
@@ -255,7 +260,11 @@ pub async fn update_available(
             FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TIMESTAMPTZ[])
                 WITH ORDINALITY AS touched (channel_id, sku, source_at, place)
             CROSS JOIN LATERAL (
-                SELECT COALESCE(SUM(s.available), 0)::BIGINT AS available
+                SELECT GREATEST(
+                           0
+                         , COALESCE(SUM(COALESCE((s.channel_availables ->> l.channel_id)::BIGINT, s.available)), 0)
+                           - COALESCE(MAX(s.network_threshold), 0)
+                       )::BIGINT AS available
                 FROM channels.channel_locations l
                 JOIN channels.stock_facts s ON s.sku = touched.sku AND s.location_id = l.location_id
                 WHERE l.channel_id = touched.channel_id

@@ -22,6 +22,26 @@ async fn a_stock_event_changes_every_channel_that_sells_from_its_location() {
 }
 
 #[tokio::test]
+async fn a_channel_that_a_rule_names_shows_its_own_figure_and_the_threshold_is_taken_off_once() {
+    let shop = Shop::open().await;
+    for channel in ["WEB", "TILL"] {
+        shop.channel(channel, &["WH", "SHOP"]).await;
+    }
+    shop.announce_figures("A", "WH", 1, 5, &[("WEB", 9), ("TILL", 0)], 3).await;
+    shop.announce_figures("A", "SHOP", 1, 2, &[], 3).await;
+    shop.wait_for_applied(2).await;
+    assert_eq!(shop.listing("WEB", "A").await.unwrap().available, 9 + 2 - 3);
+    assert_eq!(shop.listing("TILL", "A").await.unwrap().available, 0, "not below nothing");
+    // The rules are gone: everybody sees the same again.
+    shop.announce_figures("A", "WH", 2, 5, &[], 0).await;
+    shop.announce_figures("A", "SHOP", 2, 2, &[], 0).await;
+    shop.wait_for_applied(4).await;
+    assert_eq!(shop.listing("WEB", "A").await.unwrap().available, 7);
+    assert_eq!(shop.listing("TILL", "A").await.unwrap().available, 7);
+    shop.stop().await;
+}
+
+#[tokio::test]
 async fn stock_events_delivered_twice_and_out_of_order_leave_the_newest() {
     let shop = Shop::open().await;
     shop.channel("WEB", &["WH"]).await;

@@ -38,7 +38,7 @@ pub const MAX_LINES: usize = 500;
 /// Refuses when the caller has read another version than there is.
 pub(super) fn check_version(kind: DocumentKind, id: Uuid, expected: Option<i64>, current: i64) -> Result<(), Refusal> {
     match expected {
-        Some(expected) if expected != current => Err(Refusal::VersionMismatch { kind, id, expected, current }),
+        Some(expected) if expected != current => Err(Refusal::DocumentChanged { kind, id, expected, current }),
         _ => Ok(()),
     }
 }

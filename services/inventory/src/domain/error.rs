@@ -8,6 +8,8 @@ use super::document::DocumentKind;
 
 use super::drift::Counters;
 
+use super::location::Leftovers;
+
 /// A line that asked for more than there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShortLine {
@@ -35,10 +37,26 @@ pub enum Refusal {
     CommitExceedsHold { line: usize, held: i64, requested: i64 },
     #[error("hold {hold_id} is a hard hold: it has no expiry to move")]
     HoldNotExtendable { hold_id: HoldId },
+    #[error("hold {hold_id} may not be held softly beyond {latest}")]
+    HoldLifeExceeded { hold_id: HoldId, latest: DateTime<Utc> },
+    #[error("hold {hold_id} is not a soft hold of this shopper")]
+    HoldNotReplaceable { hold_id: HoldId },
+    #[error("the {whose} holds {held} of {sku} softly, {requested} more would pass the cap of {cap}")]
+    HoldCapExceeded { sku: Sku, whose: &'static str, cap: i64, held: i64, requested: i64 },
     #[error("location {location} does not exist")]
     LocationNotFound { location: LocationId },
     #[error("location {location} exists already")]
     LocationExists { location: LocationId },
+    #[error("location {location} is closed")]
+    LocationClosed { location: LocationId },
+    #[error("location {location} is active: deactivate it first")]
+    LocationActive { location: LocationId },
+    #[error("location {location} still has something of {} SKU(s)", .left.levels)]
+    LocationNotEmpty { location: LocationId, left: Leftovers },
+    #[error("version {expected} was expected, it is {found}")]
+    VersionMismatch { expected: i64, found: i64 },
+    #[error("line {line} expected version {expected} of its policy, it is {found}")]
+    PolicyChanged { line: usize, expected: i64, found: i64 },
     #[error("channel {channel} is not known")]
     ChannelNotFound { channel: ChannelId },
     #[error("the request id was used for other content")]
@@ -52,7 +70,7 @@ pub enum Refusal {
     #[error("{} {id} is {state}", .kind.as_str())]
     DocumentState { kind: DocumentKind, id: Uuid, state: &'static str },
     #[error("{} {id} has version {current}, not {expected}", .kind.as_str())]
-    VersionMismatch { kind: DocumentKind, id: Uuid, expected: i64, current: i64 },
+    DocumentChanged { kind: DocumentKind, id: Uuid, expected: i64, current: i64 },
     #[error("line {line} names {sku}, which the document has not")]
     LineNotFound { line: usize, sku: Sku },
     #[error("{sku} is in count {count_id} already")]

@@ -11,9 +11,20 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A committed group changed a level: the result, once per level and group.
-    LevelChanged { key: LevelKey, level: Level },
+    LevelChanged { key: LevelKey, level: Level, figures: Figures },
     /// A soft hold's time ran out and its units went back.
     HoldExpired { hold_id: HoldId, channel: Option<ChannelId>, reference: String, expired_at: DateTime<Utc> },
     /// Goods that came in went to a promise that waited for them; the claim is what it waits for still.
     PromiseFilled { key: LevelKey, claim: Claim, filled: i64 },
+}
+
+/// What may be sold at a level, as consumers show it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// For a channel that no rule names.
+    pub available: i64,
+    /// For channels that rules name, where it differs.
+    pub channels: Vec<(ChannelId, i64)>,
+    /// Of the SKU, to be taken off the sum over a channel's locations.
+    pub network_threshold: i64,
 }

@@ -9,21 +9,27 @@ pub mod posting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use oneshelf_values::{
-    ChannelId, CountId, Hold, HoldId, HoldTerms, InboundId, LocationId, PromiseId, Sku, TransferId, hold::Resolution,
+    ChannelId, CountId, Hold, HoldId, HoldTerms, InboundId, LocationId, PartnerId, PromiseId, ShopperId, Sku,
+    TransferId, hold::Resolution,
 };
 use uuid::Uuid;
 
+pub use self::policies::{Line, Policies, PolicyChange, SetPolicies};
 use super::{
+    availability,
+    caps::{self, Counter, Counters},
     count::Count,
     document::{Documents, HoldIds},
     error::{Refusal, ShortLine},
-    event::Event,
+    event::{Event, Figures},
     future::{Claim, Future},
     hold::{HoldKind, HoldLine, OWNED, StockHold},
     inbound::Inbound,
     ledger::{Account, Movement},
+    location::LocationState,
+    policy::{Asker, FenceOwner, RingFence, Rulebook, Rules, SkuPolicy, SkuTerms, StockPolicy},
     promise::Promise,
     stock_level::{Bucket, Level, LevelKey, Strength},
     transfer::Transfer,
@@ -31,7 +37,9 @@ use super::{
 
 mod counts;
 mod inbounds;
+mod policies;
 mod promises;
+mod replace;
 mod transfers;
 
 pub use counts::{CountAct, CountCommand, NewCount};
@@ -50,6 +58,8 @@ pub enum Command {
     Extend {
         hold_id: HoldId,
         until: DateTime<Utc>,
+        /// As [`HoldStock::longest`].
+        longest: TimeDelta,
     },
     /// Records that a soft hold's time is over; nothing happens if it is not, or if the hold is resolved.
     Expire {
@@ -60,6 +70,15 @@ pub enum Command {
     Count(Box<CountCommand>),
     Inbound(Box<InboundCommand>),
     Promise(Box<PromiseCommand>),
+    /// Takes the state of their locations over into levels that have another copy.
+    Follow {
+        keys: Vec<LevelKey>,
+    },
+    SetPolicies(SetPolicies),
+    /// Announces levels at which the time of ring-fences is over.
+    ReleaseFences {
+        keys: Vec<LevelKey>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -67,9 +86,17 @@ pub struct HoldStock {
     pub hold_id: HoldId,
     pub terms: HoldTerms,
     pub channel: Option<ChannelId>,
+    pub partner: Option<PartnerId>,
+    pub shopper: Option<ShopperId>,
+    /// A soft hold of the same shopper, which this one takes the place of.
+    pub replaces: Option<HoldId>,
+    /// How long units may stay held softly, extensions and replacements included.
+    pub longest: TimeDelta,
     pub reference: String,
     pub fingerprint: [u8; 32],
     pub allow_partial: bool,
+    /// These units were promised before: what is kept back for others does not count against them.
+    pub owed: bool,
     pub lines: Vec<(LevelKey, i64)>,
 }
 
@@ -153,6 +180,7 @@ impl MoveKind {
 }
 
 /// What a command came to.
+#[expect(clippy::large_enum_variant, reason = "nearly every answer is a hold")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     Hold(StockHold),
@@ -163,6 +191,8 @@ pub enum Answer {
     Count(Box<Count>),
     Inbound(Box<Inbound>),
     Promise(Box<Promise>),
+    Policies(Policies),
+    Done,
 }
 
 /// Locked levels and holds, and what the group has done to them so far.
@@ -170,7 +200,22 @@ pub enum Answer {
 pub struct Shelf {
     levels: HashMap<LevelKey, Level>,
     holds: HashMap<HoldId, StockHold>,
+    /// The states of locations that a command wants to follow.
+    locations: HashMap<LocationId, LocationState>,
+    /// Who holds how much softly, of SKUs with a cap.
+    counters: Counters,
+    whole: HashSet<Sku>,
+    changed_counters: HashSet<Counter>,
+    /// The rules of levels that have some, and of those that a command sets.
+    rulebook: Rulebook,
     touched: HashSet<LevelKey>,
+    followed: HashSet<LevelKey>,
+    /// Levels whose copies of their policy changed.
+    ruled: HashSet<LevelKey>,
+    stock_set: HashSet<LevelKey>,
+    skus_set: HashSet<Sku>,
+    /// Fences that were set or used.
+    changed_fences: HashSet<(LevelKey, FenceOwner)>,
     granted: Vec<HoldId>,
     changed_holds: HashSet<HoldId>,
     movements: Vec<Movement>,
@@ -197,6 +242,17 @@ struct Posting<'a> {
     target: Account,
     quantity: i64,
     reason: &'static str,
+}
+
+/// How a document takes its units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    /// All lines or none.
+    Whole,
+    /// What is there.
+    Partly,
+    /// All of what was promised before.
+    Owed,
 }
 
 /// What ledger entries of one cause have in common.
@@ -232,19 +288,43 @@ impl Shelf {
         Self { futures, read_claims, ..self }
     }
 
+    /// With the locked states of the locations that [`Command::Follow`] names.
+    #[must_use]
+    pub fn following(self, locations: HashMap<LocationId, LocationState>) -> Self {
+        Self { locations, ..self }
+    }
+
+    /// With the rules of levels that have some.
+    #[must_use]
+    pub fn ruled_by(self, rulebook: Rulebook) -> Self {
+        Self { rulebook, ..self }
+    }
+
+    /// With the counters of SKUs that have a cap; all of them for SKUs whose policy may be set, which are written anew.
+    #[must_use]
+    pub fn counting(self, counters: Counters, whole: HashSet<Sku>) -> Self {
+        Self { counters, whole, ..self }
+    }
+
     /// Applies one command, or refuses it and leaves everything as it was.
     pub fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         match command {
-            Command::Hold(hold) => self.hold(hold, now),
+            Command::Hold(hold) => match hold.replaces {
+                None => self.hold(hold, now, now),
+                Some(replaced) => self.replace(hold, replaced, now),
+            },
             Command::Commit(commit) => self.commit(commit, now),
             Command::Release { hold_id } => self.release(*hold_id, now),
-            Command::Extend { hold_id, until } => self.extend(*hold_id, *until, now),
+            Command::Extend { hold_id, until, longest } => self.extend(*hold_id, *until, *longest, now),
             Command::Expire { hold_id } => self.expire(*hold_id, now),
             Command::Move(moved) => self.shift(moved, now),
             Command::Transfer(command) => self.transfer(command, now),
             Command::Count(command) => self.count(command, now),
             Command::Inbound(command) => self.inbound(command, now),
             Command::Promise(command) => self.promise(command, now),
+            Command::Follow { keys } => Ok(self.follow(keys)),
+            Command::SetPolicies(set) => self.set_policies(set, now),
+            Command::ReleaseFences { keys } => Ok(self.release_fences(keys, now)),
         }
     }
 
@@ -254,26 +334,69 @@ impl Shelf {
     }
 
     /// Everything to be written, once all commands are applied.
-    pub fn finish(mut self) -> Changes {
-        let mut levels: Vec<(LevelKey, Level)> = self
-            .touched
-            .drain()
-            .map(|key| {
-                let mut level = self.levels[&key];
-                level.version += 1;
-                (key, level)
+    pub fn finish(mut self, now: DateTime<Utc>) -> Changes {
+        let mut touched: Vec<LevelKey> = self.touched.drain().collect();
+        touched.sort_unstable();
+        let mut levels = Vec::with_capacity(touched.len());
+        let mut events = std::mem::take(&mut self.events);
+        for key in touched {
+            let Some(mut level) = self.levels.get(&key).copied() else { continue };
+            level.version += 1;
+            // A level is made with the suspicion of rules; whoever looked and found none clears it.
+            if level.has_rules && !self.rulebook.of(&key).matter() {
+                level.has_rules = false;
+                self.ruled.insert(key.clone());
+            }
+            events.push(level_changed(&self.rulebook, &key, level, now));
+            levels.push((key, level));
+        }
+        let among = |keys: &HashSet<LevelKey>, key: &LevelKey| !keys.is_empty() && keys.contains(key);
+        let followed = levels
+            .iter()
+            .filter(|(key, _)| among(&self.followed, key))
+            .map(|(key, level)| (key.clone(), level.location))
+            .collect();
+        let ruled = levels.iter().filter(|(key, _)| among(&self.ruled, key)).cloned().collect();
+        let policies = levels
+            .iter()
+            .filter(|(key, _)| among(&self.stock_set, key))
+            .filter_map(|(key, level)| Some((self.rulebook.policies.get(key)?.clone(), level.version)))
+            .collect();
+        let fences = self
+            .changed_fences
+            .iter()
+            .filter_map(|(key, owner)| {
+                self.rulebook.fences.get(key)?.iter().find(|fence| fence.owner == *owner).cloned()
             })
             .collect();
-        levels.sort_by(|a, b| a.0.cmp(&b.0));
         let claims = self.changed_claims();
-        let mut events = self.events;
-        events.extend(levels.iter().map(|(key, level)| Event::LevelChanged { key: key.clone(), level: *level }));
+        let counters = self
+            .changed_counters
+            .iter()
+            .filter(|(sku, _)| !self.whole.contains(sku))
+            .map(|counter| (counter.clone(), self.counters.get(counter)))
+            .collect();
+        let capped = |sku: &&Sku| self.rulebook.sku_terms(sku).is_some_and(SkuTerms::is_capped);
+        let recounted: Vec<(Counter, i64)> = self
+            .whole
+            .iter()
+            .filter(capped)
+            .flat_map(|sku| self.counters.of(sku))
+            .map(|(counter, held)| (counter.clone(), held))
+            .collect();
+        let skus = self.skus_set.iter().filter_map(|sku| self.rulebook.skus.get(sku).cloned()).collect();
         let granted: HashSet<HoldId> = self.granted.iter().copied().collect();
-        let changed = self.changed_holds.iter().map(|id| self.holds[id].clone()).collect();
         Changes {
             levels,
+            followed,
+            ruled,
+            policies,
+            skus,
+            fences,
+            counters,
+            recounted: (self.whole.into_iter().collect(), recounted),
             granted: granted.iter().map(|id| self.holds[id].clone()).collect(),
-            changed,
+            changed: self.changed_holds.iter().map(|id| self.holds[id].clone()).collect(),
             movements: self.movements,
             events,
             transfers: self.changed_documents.transfers.iter().map(|id| self.documents.transfers[id].clone()).collect(),
@@ -304,18 +427,28 @@ impl Shelf {
         claims
     }
 
-    fn hold(&mut self, command: &HoldStock, now: DateTime<Utc>) -> Result<Answer, Refusal> {
+    /// `since` is when the units began to be held softly.
+    fn hold(&mut self, command: &HoldStock, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         let kind = match command.terms {
             HoldTerms::Soft { .. } => HoldKind::Soft,
             HoldTerms::Hard => HoldKind::Hard,
         };
+        let latest = since + command.longest;
+        if matches!(command.terms, HoldTerms::Soft { expires_at } if expires_at > latest) {
+            return Err(Refusal::HoldLifeExceeded { hold_id: command.hold_id, latest });
+        }
+        let asker = Asker { channel: command.channel.as_ref(), partner: command.partner.as_ref() };
         let mut undo = Vec::with_capacity(command.lines.len());
         let mut short = Vec::new();
         let mut lines = Vec::with_capacity(command.lines.len());
         let mut amounts = Vec::with_capacity(command.lines.len());
         for (place, (key, requested)) in command.lines.iter().enumerate() {
+            let granted_version = self.version_after(key);
             let level = self.levels.get_mut(key);
-            let available = level.as_ref().map_or(0, |level| level.available());
+            let available = level.as_ref().map_or(0, |level| match command.owed {
+                true => level.free().max(0),
+                false => availability::available(level, rules_of(&self.rulebook, key, level), asker, now),
+            });
             if available < *requested {
                 short.push(ShortLine {
                     line: place,
@@ -331,7 +464,28 @@ impl Shelf {
                 level.promise(kind, held);
             }
             amounts.push(held);
-            lines.push(HoldLine { key: key.clone(), requested: *requested, available: available - held });
+            let left = available - held;
+            lines.push(HoldLine { key: key.clone(), requested: *requested, available: left, granted_version });
+        }
+        let counted = match kind {
+            HoldKind::Soft => {
+                let units = command.lines.iter().map(|(key, _)| &key.sku).zip(amounts.iter().copied());
+                caps::capped(units, |sku| self.rulebook.sku_terms(sku))
+            }
+            HoldKind::Hard => BTreeMap::new(),
+        };
+        let holders = if counted.is_empty() {
+            Vec::new()
+        } else {
+            caps::holders(command.shopper.as_ref(), command.channel.as_ref())
+        };
+        let within = counted.iter().try_for_each(|(sku, units)| match self.rulebook.sku_terms(sku) {
+            Some(terms) => caps::check(&self.counters, &holders, sku, *units, terms),
+            None => Ok(()),
+        });
+        if let Err(refusal) = within {
+            self.restore(undo);
+            return Err(refusal);
         }
         let all_or_nothing = !short.is_empty() && !command.allow_partial;
         let promise = match Hold::grant(command.terms, amounts, now) {
@@ -350,6 +504,9 @@ impl Shelf {
             promise,
             lines,
             channel: command.channel.clone(),
+            partner: command.partner.clone(),
+            shopper: command.shopper.clone(),
+            since,
             reference: command.reference.clone(),
             fingerprint: command.fingerprint,
             created_at: now,
@@ -357,8 +514,10 @@ impl Shelf {
         for (line, held) in hold.lines.iter().zip(hold.promise.granted()) {
             if *held > 0 {
                 self.touched.insert(line.key.clone());
+                self.count_fences(asker, line, *held);
             }
         }
+        self.changed_counters.extend(self.counters.count(&holders, &counted, 1));
         self.granted.push(hold.hold_id);
         self.holds.insert(hold.hold_id, hold.clone());
         Ok(Answer::Hold(hold))
@@ -439,19 +598,24 @@ impl Shelf {
         hold_id: HoldId,
         reference: String,
         lines: Vec<(LevelKey, i64)>,
-        allow_partial: bool,
+        how: Taking,
         now: DateTime<Utc>,
     ) -> Result<StockHold, Refusal> {
         let command = HoldStock {
             hold_id,
             terms: HoldTerms::Hard,
             channel: None,
+            partner: None,
+            shopper: None,
+            replaces: None,
+            longest: TimeDelta::zero(),
             reference,
             fingerprint: OWNED,
-            allow_partial,
+            allow_partial: how == Taking::Partly,
+            owed: how == Taking::Owed,
             lines,
         };
-        match self.hold(&command, now)? {
+        match self.hold(&command, now, now)? {
             Answer::Hold(hold) => Ok(hold),
             _ => Err(Refusal::HoldNotFound { hold_id }),
         }
@@ -513,9 +677,19 @@ impl Shelf {
         Ok(())
     }
 
-    fn extend(&mut self, hold_id: HoldId, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<Answer, Refusal> {
+    fn extend(
+        &mut self,
+        hold_id: HoldId,
+        until: DateTime<Utc>,
+        longest: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Refusal> {
         let mut hold = self.free(hold_id)?.clone();
         hold.extend(until, now)?;
+        let latest = hold.since + longest;
+        if until > latest {
+            return Err(Refusal::HoldLifeExceeded { hold_id, latest });
+        }
         self.changed_holds.insert(hold_id);
         self.holds.insert(hold_id, hold.clone());
         Ok(Answer::Hold(hold))
@@ -588,6 +762,20 @@ impl Shelf {
             .collect()
     }
 
+    fn follow(&mut self, keys: &[LevelKey]) -> Answer {
+        for key in keys {
+            let (Some(level), Some(state)) = (self.levels.get_mut(key), self.locations.get(&key.location)) else {
+                continue;
+            };
+            if level.location != *state {
+                level.location = *state;
+                self.touched.insert(key.clone());
+                self.followed.insert(key.clone());
+            }
+        }
+        Answer::Done
+    }
+
     fn existing(&self, hold_id: HoldId) -> Result<&StockHold, Refusal> {
         self.holds.get(&hold_id).ok_or(Refusal::HoldNotFound { hold_id })
     }
@@ -596,6 +784,11 @@ impl Shelf {
     fn free(&self, hold_id: HoldId) -> Result<&StockHold, Refusal> {
         let hold = self.existing(hold_id)?;
         if hold.is_owned() { Err(Refusal::HoldOwned { hold_id }) } else { Ok(hold) }
+    }
+
+    fn count_fences(&mut self, asker: Asker<'_>, line: &HoldLine, units: i64) {
+        let counted = self.rulebook.count_fences(asker, &line.key, line.granted_version, units);
+        self.changed_fences.extend(counted.into_iter().map(|owner| (line.key.clone(), owner)));
     }
 
     /// Puts levels back as they were before a refused command, last change first.
@@ -612,7 +805,13 @@ impl Shelf {
                 if let Some(level) = self.levels.get_mut(&line.key).filter(|_| taken + freed > 0) {
                     level.resolve(hold.kind(), taken + freed, *taken);
                     self.touched.insert(line.key.clone());
+                    self.count_fences(hold.asker(), line, -*freed);
                 }
+            }
+            let counted = caps::counted(&hold, |sku| self.rulebook.sku_terms(sku));
+            if !counted.is_empty() {
+                let holders = caps::holders(hold.shopper.as_ref(), hold.channel.as_ref());
+                self.changed_counters.extend(self.counters.count(&holders, &counted, -1));
             }
             self.changed_holds.insert(hold.hold_id);
             self.holds.insert(hold.hold_id, hold.clone());
@@ -637,6 +836,19 @@ struct ChangedDocuments {
 pub struct Changes {
     /// By key, with their new versions.
     pub levels: Vec<(LevelKey, Level)>,
+    /// Those of them that took over their location's state, by key.
+    pub followed: Vec<(LevelKey, LocationState)>,
+    /// Those of them whose copies of their policy changed, by key.
+    pub ruled: Vec<(LevelKey, Level)>,
+    /// Policies that were set, and the version that their level gets with it.
+    pub policies: Vec<(StockPolicy, i64)>,
+    pub skus: Vec<SkuPolicy>,
+    /// Fences that were set or used.
+    pub fences: Vec<RingFence>,
+    /// Counters that moved.
+    pub counters: Vec<(Counter, i64)>,
+    /// SKUs whose counters are all written anew, and what these are.
+    pub recounted: (Vec<Sku>, Vec<(Counter, i64)>),
     /// Holds granted in this group, in their state at its end.
     pub granted: Vec<StockHold>,
     /// Holds resolved or extended in this group, those granted in it included.
@@ -665,7 +877,34 @@ impl Changes {
             && self.inbounds.is_empty()
             && self.promises.is_empty()
             && self.claims.is_empty()
+            && self.skus.is_empty()
     }
+}
+
+/// The rules of a level, where it may have some.
+fn rules_of<'a>(rulebook: &'a Rulebook, key: &LevelKey, level: &Level) -> Rules<'a> {
+    if level.has_rules { rulebook.of(key) } else { Rules::default() }
+}
+
+/// Announces a level as it is from now on.
+pub fn level_changed(rulebook: &Rulebook, key: &LevelKey, level: Level, now: DateTime<Utc>) -> Event {
+    let figures = figures(&level, rules_of(rulebook, key, &level), now);
+    Event::LevelChanged { key: key.clone(), level, figures }
+}
+
+/// What consumers show of a level.
+fn figures(level: &Level, rules: Rules<'_>, now: DateTime<Utc>) -> Figures {
+    let available = availability::available(level, rules, Asker::default(), now);
+    let channels = rules
+        .channels()
+        .into_iter()
+        .map(|channel| {
+            let asker = Asker { channel: Some(channel), partner: None };
+            (channel.clone(), availability::available(level, rules, asker, now))
+        })
+        .filter(|(_, differing)| *differing != available)
+        .collect();
+    Figures { available, channels, network_threshold: rules.sku.map_or(0, |sku| sku.network_threshold) }
 }
 
 #[cfg(test)]

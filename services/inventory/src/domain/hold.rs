@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use oneshelf_values::{
-    ChannelId, Hold, HoldId, HoldRefusal, HoldTerms,
+    ChannelId, Hold, HoldId, HoldRefusal, HoldState, HoldTerms, PartnerId, ShopperId,
     hold::{Resolution, Standing},
 };
 
-use super::{error::Refusal, stock_level::LevelKey};
+use super::{error::Refusal, policy::Asker, stock_level::LevelKey};
 
 /// A cart's promise or an order's allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,8 +29,10 @@ impl HoldKind {
 pub struct HoldLine {
     pub key: LevelKey,
     pub requested: i64,
-    /// What was left for others after this line was granted.
+    /// What was left after this line was granted, for whoever the hold is for.
     pub available: i64,
+    /// The level's version with the group that granted it.
+    pub granted_version: i64,
 }
 
 /// Stands for the fingerprint of a hold that no HoldStock asked for but a document took: no digest is all zeros. Such a
@@ -45,6 +47,11 @@ pub struct StockHold {
     pub promise: Hold,
     pub lines: Vec<HoldLine>,
     pub channel: Option<ChannelId>,
+    pub partner: Option<PartnerId>,
+    /// Whose cart it is.
+    pub shopper: Option<ShopperId>,
+    /// When its units began to be held softly: its own creation, or that of the first hold that it replaced.
+    pub since: DateTime<Utc>,
     pub reference: String,
     /// What was asked, hashed: the same id with other content is refused.
     pub fingerprint: [u8; 32],
@@ -64,6 +71,20 @@ impl StockHold {
     /// A document's, which alone may resolve it.
     pub fn is_owned(&self) -> bool {
         self.fingerprint == OWNED
+    }
+
+    /// Whom it is for.
+    pub fn asker(&self) -> Asker<'_> {
+        Asker { channel: self.channel.as_ref(), partner: self.partner.as_ref() }
+    }
+
+    /// Units of a line that are recorded as held, or were taken for good.
+    pub(super) fn kept(&self, line: usize) -> i64 {
+        match self.promise.state() {
+            HoldState::Held => self.promise.granted()[line],
+            HoldState::Committed { amounts, .. } => amounts[line],
+            HoldState::Released { .. } | HoldState::Expired { .. } => 0,
+        }
     }
 
     pub fn expires_at(&self) -> Option<DateTime<Utc>> {

@@ -2,7 +2,9 @@
 //!
 //! | module | rule |
 //! |---|---|
-//! | [`stock_level`] | what one location holds of one SKU, and what may still be promised |
+//! | [`stock_level`] | what one location holds of one SKU |
+//! | [`policy`] | what is kept back, and from whom: safety stock, buffers, ring-fences, exclusions, thresholds |
+//! | [`availability`] | the one figure of what may be sold, for whoever asks |
 //! | [`hold`] | units promised to somebody: granted at most what is available, resolved at most once |
 //! | [`ledger`] | every movement takes from one account and gives to another |
 //! | [`document`] | what transfers and the other papers have in common |
@@ -15,9 +17,15 @@
 //! | [`reason`] | why units move: a closed list, and the operator's own |
 //! | [`period`] | the months by which the ledger is kept and closed |
 //! | [`drift`] | counters beside what ledger and holds say, and how a level is set right |
+//! | [`caps`] | how much of a SKU one shopper or channel may hold softly |
+//! | [`location`] | what a place is, and whether it takes part |
+//! | [`calendar`] | when it is open, and until when an order still leaves the same day |
 //! | [`group`] | a group of commands applied in turn to locked levels and holds: the heart of the write path |
 
 pub mod abc;
+pub mod availability;
+pub mod calendar;
+pub mod caps;
 pub mod count;
 pub mod document;
 pub mod drift;
@@ -30,6 +38,7 @@ pub mod inbound;
 pub mod ledger;
 pub mod location;
 pub mod period;
+pub mod policy;
 pub mod promise;
 pub mod reason;
 pub mod stock_level;

@@ -1,18 +1,17 @@
-//! What one location holds of one SKU, and what may still be promised of it.
+//! What one location holds of one SKU. What may be sold of it is [`super::availability`]'s to say.
 //!
-//! | | |
-//! |---|---|
-//! | on hand | sellable + damaged + quarantine |
-//! | available | max(0, sellable − hard − soft): the floor hides nothing, the negative part is `oversold` |
+//! On hand = sellable + damaged + quarantine.
 //!
-//! Invariant Q3: when a hold is granted, soft + hard ≤ sellable. Only facts (a till's sale, a loss found in a count) may
-//! push sellable below what is promised, and only where the location's policy allows may they push it below zero.
+//! Invariant Q3: when a hold is granted, soft + hard ≤ sellable + backorder limit. Only facts (a till's sale, a loss found
+//! in a count) may push sellable below what is promised, and only where the location's policy allows may they push it
+//! below zero.
 
 use oneshelf_values::{LocationId, Sku};
 
 use super::{
     error::{Refusal, ShortLine},
     hold::HoldKind,
+    location::LocationState,
 };
 
 /// The identity of a level. Its order, by SKU and then location, is the order in which rows are locked.
@@ -54,6 +53,13 @@ pub struct Level {
     pub hard_held: i64,
     /// The location's policy: facts may take sellable below zero.
     pub oversell_facts: bool,
+    /// A copy of the location's state: a hold is decided on this row alone.
+    pub location: LocationState,
+    /// Copies of the level's policy.
+    pub safety_stock: i64,
+    pub backorder_limit: i64,
+    /// There may be rules beyond those copies ([`super::policy`]); a level without them is judged by this row alone.
+    pub has_rules: bool,
     pub version: i64,
 }
 
@@ -75,27 +81,18 @@ impl Level {
         self.sellable - self.hard_held - self.soft_held
     }
 
-    pub fn in_bucket(&self, bucket: Bucket) -> i64 {
-        match bucket {
-            Bucket::Sellable => self.sellable,
-            Bucket::Damaged => self.damaged,
-            Bucket::Quarantine => self.quarantine,
-        }
+    /// What the shelf has for promises of a later day.
+    pub fn promisable(&self) -> i64 {
+        self.free() - self.safety_stock
     }
 
-    /// Units that may still be promised or sold.
-    pub fn available(&self) -> i64 {
-        self.free().max(0)
-    }
-
-    /// Promised units that are not there.
+    /// Promised units that are not there, and were not promised as a backorder.
     pub fn oversold(&self) -> i64 {
-        (self.hard_held + self.soft_held - self.sellable).max(0)
+        (self.hard_held + self.soft_held - self.sellable - self.backorder_limit).max(0)
     }
 
     /// Promises `quantity` units; the caller has checked that they are available.
     pub fn promise(&mut self, kind: HoldKind, quantity: i64) {
-        debug_assert!(quantity <= self.available(), "promised more than available");
         *self.held_mut(kind) += quantity;
     }
 
@@ -106,7 +103,7 @@ impl Level {
         self.sellable -= taken;
     }
 
-    /// Moves a signed quantity into (or out of) a bucket. Decreases are facts of two strengths: a `Fact` (a till's sale)
+    /// Moves a signed quantity into (or out of) a bucket. Nothing comes in to a closed location. Decreases are facts of two strengths: a `Fact` (a till's sale)
     /// may go below zero where the policy allows, a `Correction` may take at most what is in the bucket.
     pub fn shift(
         &mut self,
@@ -126,6 +123,9 @@ impl Level {
             .checked_add(delta)
             .filter(|after| after.abs() <= MAX_LEVEL)
             .ok_or_else(|| Refusal::QuantityOverflow { sku: key.sku.clone(), location: key.location.clone() })?;
+        if self.location == LocationState::Closed && delta > 0 && after > 0 {
+            return Err(Refusal::LocationClosed { location: key.location.clone() });
+        }
         let may_go_below = strength == Strength::Fact && oversell_facts && bucket == Bucket::Sellable;
         if delta < 0 && after < 0 && !may_go_below {
             return Err(Refusal::InsufficientStock {

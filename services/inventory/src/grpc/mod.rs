@@ -18,8 +18,8 @@ use crate::{
         stock_level::{Level, LevelKey},
     },
     usecases::{
-        Inventory, counts::CountChange, inbounds::InboundChange, move_stock::Moved, promises::PromiseChange,
-        transfers::TransferChange,
+        Inventory, counts::CountChange, figures::SEE_QUANTITIES, inbounds::InboundChange, move_stock::Moved,
+        promises::PromiseChange, transfers::TransferChange,
     },
 };
 use convert::MoveFields;
@@ -111,7 +111,8 @@ impl InventoryService for InventoryGrpc {
     ) -> Answer<proto::ListLocationsResponse> {
         let request = request.into_inner();
         let limit = convert::page_size(request.page_size, 100, 1_000)?;
-        let locations = self.0.list_locations(&request.page_token, limit).await.map_err(from_error)?;
+        let filter = convert::location_filter(&request)?;
+        let locations = self.0.list_locations(&filter, &request.page_token, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListLocationsResponse {
             next_page_token: next_token(&locations, limit, |last| last.location_id.to_string()),
             locations: locations.into_iter().map(convert::location_message).collect(),
@@ -235,11 +236,13 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::GetAvailabilityRequest>,
     ) -> Answer<proto::GetAvailabilityResponse> {
         let caller = caller(&request)?;
-        let (channel, skus) = convert::availability_request(request.get_ref())?;
-        let (availabilities, age) = self.0.get_availability(&caller, &channel, skus).await.map_err(from_error)?;
+        let (who, skus) = convert::availability_request(request.get_ref())?;
+        let numbers = caller.allows(SEE_QUANTITIES);
+        let (availabilities, age) = self.0.get_availability(&caller, who, skus).await.map_err(from_error)?;
         Ok(Response::new(proto::GetAvailabilityResponse {
-            availabilities: availabilities.iter().map(convert::availability_message).collect(),
+            availabilities: availabilities.iter().map(|one| convert::availability_message(one, numbers)).collect(),
             age: Some(prost_types::Duration { seconds: age.num_seconds(), nanos: age.subsec_nanos() }),
+            quantities_hidden: !numbers,
         }))
     }
 
@@ -750,6 +753,146 @@ impl InventoryService for InventoryGrpc {
         let (key, level, reason) = convert::repair(request.get_ref())?;
         let repaired = self.0.repair_level(&caller, key, level, reason).await.map_err(from_error)?;
         Ok(Response::new(convert::repair_message(&repaired)))
+    }
+
+    async fn update_location(
+        &self,
+        request: Request<proto::UpdateLocationRequest>,
+    ) -> Answer<proto::UpdateLocationResponse> {
+        let (key, location_id, update, expected) = convert::location_update(request.get_ref())?;
+        let location = self.0.update_location(key, location_id, update, expected).await.map_err(from_error)?;
+        Ok(Response::new(proto::UpdateLocationResponse { location: Some(convert::location_message(location)) }))
+    }
+
+    async fn activate_location(
+        &self,
+        request: Request<proto::ActivateLocationRequest>,
+    ) -> Answer<proto::ActivateLocationResponse> {
+        let message = request.get_ref();
+        let (key, location_id) =
+            convert::location_ref("ActivateLocation", &message.request_id, &message.location_id, message)?;
+        let location = self.0.switch_location(key, location_id, true).await.map_err(from_error)?;
+        Ok(Response::new(proto::ActivateLocationResponse { location: Some(convert::location_message(location)) }))
+    }
+
+    async fn deactivate_location(
+        &self,
+        request: Request<proto::DeactivateLocationRequest>,
+    ) -> Answer<proto::DeactivateLocationResponse> {
+        let message = request.get_ref();
+        let (key, location_id) =
+            convert::location_ref("DeactivateLocation", &message.request_id, &message.location_id, message)?;
+        let location = self.0.switch_location(key, location_id, false).await.map_err(from_error)?;
+        Ok(Response::new(proto::DeactivateLocationResponse { location: Some(convert::location_message(location)) }))
+    }
+
+    async fn close_location(
+        &self,
+        request: Request<proto::CloseLocationRequest>,
+    ) -> Answer<proto::CloseLocationResponse> {
+        let message = request.get_ref();
+        let (key, location_id) =
+            convert::location_ref("CloseLocation", &message.request_id, &message.location_id, message)?;
+        let location = self.0.close_location(key, location_id).await.map_err(from_error)?;
+        Ok(Response::new(proto::CloseLocationResponse { location: Some(convert::location_message(location)) }))
+    }
+
+    async fn set_stock_policies(
+        &self,
+        request: Request<proto::SetStockPoliciesRequest>,
+    ) -> Answer<proto::SetStockPoliciesResponse> {
+        let caller = caller(&request)?;
+        let (key, change) = convert::stock_policies(request.get_ref())?;
+        let policies = self.0.set_policies(&caller, key, change).await.map_err(from_error)?;
+        Ok(Response::new(convert::stock_policies_response(policies)))
+    }
+
+    async fn list_stock_policies(
+        &self,
+        request: Request<proto::ListStockPoliciesRequest>,
+    ) -> Answer<proto::ListStockPoliciesResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let after = convert::page_token(&request.page_token, 2)?;
+        let after = after.as_deref().map_or(("", ""), |parts| (parts[0], parts[1]));
+        let policies =
+            self.0.list_stock_policies(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListStockPoliciesResponse {
+            next_page_token: next_token(&policies, limit, |last| format!("{}\t{}", last.key.sku, last.key.location)),
+            policies: policies.iter().map(convert::stock_policy_message).collect(),
+        }))
+    }
+
+    async fn set_ring_fences(
+        &self,
+        request: Request<proto::SetRingFencesRequest>,
+    ) -> Answer<proto::SetRingFencesResponse> {
+        let caller = caller(&request)?;
+        let (key, change) = convert::ring_fences(request.get_ref())?;
+        let policies = self.0.set_policies(&caller, key, change).await.map_err(from_error)?;
+        Ok(Response::new(convert::ring_fences_response(policies)))
+    }
+
+    async fn list_ring_fences(
+        &self,
+        request: Request<proto::ListRingFencesRequest>,
+    ) -> Answer<proto::ListRingFencesResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let after = convert::page_token(&request.page_token, 4)?;
+        let after = after.as_deref().map_or(("", "", "", ""), |parts| (parts[0], parts[1], parts[2], parts[3]));
+        let fences =
+            self.0.list_ring_fences(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListRingFencesResponse {
+            next_page_token: next_token(&fences, limit, convert::ring_fence_token),
+            fences: fences.iter().map(convert::ring_fence_message).collect(),
+        }))
+    }
+
+    async fn set_sku_policies(
+        &self,
+        request: Request<proto::SetSkuPoliciesRequest>,
+    ) -> Answer<proto::SetSkuPoliciesResponse> {
+        let caller = caller(&request)?;
+        let (key, change) = convert::sku_policies(request.get_ref())?;
+        let policies = self.0.set_policies(&caller, key, change).await.map_err(from_error)?;
+        Ok(Response::new(convert::sku_policies_response(policies)))
+    }
+
+    async fn list_sku_policies(
+        &self,
+        request: Request<proto::ListSkuPoliciesRequest>,
+    ) -> Answer<proto::ListSkuPoliciesResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let policies = self.0.list_sku_policies(&request.page_token, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListSkuPoliciesResponse {
+            next_page_token: next_token(&policies, limit, |last| last.sku.to_string()),
+            policies: policies.iter().map(convert::sku_policy_message).collect(),
+        }))
+    }
+
+    async fn explain_availability(
+        &self,
+        request: Request<proto::ExplainAvailabilityRequest>,
+    ) -> Answer<proto::ExplainAvailabilityResponse> {
+        let caller = caller(&request)?;
+        let (who, sku) = convert::explain_request(request.get_ref())?;
+        let explanation = self.0.explain_availability(&caller, who, sku).await.map_err(from_error)?;
+        Ok(Response::new(convert::explanation_message(explanation)))
+    }
+
+    async fn find_pickup(&self, request: Request<proto::FindPickupRequest>) -> Answer<proto::FindPickupResponse> {
+        let caller = caller(&request)?;
+        let (who, wanted) = convert::pickup_request(request.get_ref())?;
+        let (numbers, lines) = (caller.allows(SEE_QUANTITIES), wanted.lines.clone());
+        let places = self.0.find_pickup(&caller, who, wanted).await.map_err(from_error)?;
+        Ok(Response::new(proto::FindPickupResponse {
+            places: places.into_iter().map(|place| convert::place_message(place, &lines, numbers)).collect(),
+            quantities_hidden: !numbers,
+        }))
     }
 }
 

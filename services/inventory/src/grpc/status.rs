@@ -2,11 +2,12 @@
 
 use oneshelf_kit::status;
 use oneshelf_proto::inventory::v1::ErrorReason;
+use oneshelf_values::LocationId;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
 use crate::{
-    domain::{Refusal, error::ShortLine},
+    domain::{Refusal, error::ShortLine, location::Leftovers},
     usecases::Error,
 };
 
@@ -21,6 +22,12 @@ pub fn from_error(error: Error) -> Status {
             "the key is bound to another channel".to_owned(),
             ErrorReason::OutOfScope,
             vec![("channel_id", channel.to_string())],
+        ),
+        Error::OutOfPartnerScope(partner) => info(
+            Code::PermissionDenied,
+            "the key is bound to another partner".to_owned(),
+            ErrorReason::OutOfScope,
+            vec![("partner_id", partner.to_string())],
         ),
         Error::Overloaded => {
             status::exhausted("OVERLOADED", "inventory.executor", "too many stock changes wait", status::RETRY_DELAY)
@@ -64,12 +71,51 @@ fn from_refusal(refusal: &Refusal) -> Status {
             ErrorReason::HoldNotExtendable,
             vec![("hold_id", hold_id.to_string())],
         ),
+        Refusal::HoldLifeExceeded { hold_id, latest } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::HoldLifeExceeded,
+            vec![("hold_id", hold_id.to_string()), ("latest", latest.to_rfc3339())],
+        ),
+        Refusal::HoldNotReplaceable { hold_id } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::HoldNotReplaceable,
+            vec![("hold_id", hold_id.to_string())],
+        ),
+        Refusal::HoldCapExceeded { sku, whose, cap, held, requested } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::HoldCapExceeded,
+            vec![
+                ("sku", sku.to_string()),
+                ("whose", (*whose).to_owned()),
+                ("cap", cap.to_string()),
+                ("held", held.to_string()),
+                ("requested", requested.to_string()),
+            ],
+        ),
         Refusal::LocationNotFound { location } => {
             info(Code::NotFound, message, ErrorReason::LocationNotFound, vec![("location_id", location.to_string())])
         }
         Refusal::LocationExists { location } => {
             info(Code::AlreadyExists, message, ErrorReason::LocationExists, vec![("location_id", location.to_string())])
         }
+        Refusal::LocationClosed { location } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LocationClosed,
+            vec![("location_id", location.to_string())],
+        ),
+        Refusal::LocationActive { location } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LocationActive,
+            vec![("location_id", location.to_string())],
+        ),
+        Refusal::LocationNotEmpty { location, left } => not_empty(message, location, left),
+        Refusal::VersionMismatch { expected, found } => mismatch(message, None, *expected, *found),
+        Refusal::PolicyChanged { line, expected, found } => mismatch(message, Some(*line), *expected, *found),
         Refusal::ChannelNotFound { channel } => {
             info(Code::NotFound, message, ErrorReason::ChannelNotFound, vec![("channel_id", channel.to_string())])
         }
@@ -95,7 +141,7 @@ fn from_refusal(refusal: &Refusal) -> Status {
             ErrorReason::DocumentState,
             vec![("document", kind.as_str().to_owned()), ("id", id.to_string()), ("state", (*state).to_owned())],
         ),
-        Refusal::VersionMismatch { kind, id, expected, current } => status::retry_info(
+        Refusal::DocumentChanged { kind, id, expected, current } => status::retry_info(
             Code::Aborted,
             message,
             DOMAIN,
@@ -224,6 +270,39 @@ fn insufficient(message: String, short: &[ShortLine]) -> Status {
                     format!(
                         "{} at {}: {} requested, {} available",
                         line.sku, line.location, line.requested, line.available
+                    ),
+                )
+            })
+            .collect::<Vec<_>>(),
+    );
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+fn mismatch(message: String, line: Option<usize>, expected: i64, found: i64) -> Status {
+    let numbers = [("expected", expected.to_string()), ("found", found.to_string())];
+    let metadata = numbers.into_iter().chain(line.map(|line| ("line", line.to_string())));
+    let why = reason(ErrorReason::VersionMismatch);
+    status::retry_info(Code::Aborted, message, DOMAIN, why, metadata, status::RETRY_DELAY)
+}
+
+/// Names what is left in a PreconditionFailure.
+fn not_empty(message: String, location: &LocationId, left: &Leftovers) -> Status {
+    let metadata = [("location_id", location.to_string()), ("levels", left.levels.to_string())];
+    let mut details = ErrorDetails::with_error_info(
+        reason(ErrorReason::LocationNotEmpty),
+        DOMAIN,
+        metadata.map(|(key, value)| (key.to_owned(), value)).into_iter().collect::<std::collections::HashMap<_, _>>(),
+    );
+    details.set_precondition_failure(
+        left.first
+            .iter()
+            .map(|level| {
+                PreconditionViolation::new(
+                    "STOCK",
+                    level.sku.to_string(),
+                    format!(
+                        "{} on hand, {} held softly, {} held for orders",
+                        level.on_hand, level.soft_held, level.hard_held
                     ),
                 )
             })

@@ -20,6 +20,27 @@ pub async fn expire_holds(inventory: Inventory, every: Duration, stop: Cancellat
     }
 }
 
+/// Lets levels go on to follow their locations where somebody stopped halfway, and announces ring-fences that time has
+/// ended, until told to stop.
+pub async fn follow_changes(inventory: Inventory, every: Duration, stop: CancellationToken) {
+    let mut tick = ticks(every);
+    while next(&mut tick, &stop).await {
+        match inventory.follow_locations().await {
+            Ok(0) => {}
+            Ok(behind) => tracing::debug!(behind, "brought levels to the state of their locations"),
+            Err(error) => tracing::warn!(%error, "could not bring levels to the state of their locations"),
+        }
+        match inventory.release_fences().await {
+            Ok(0) => {}
+            Ok(due) => tracing::debug!(due, "announced ring-fences that have ended"),
+            Err(error) => tracing::warn!(%error, "could not announce ring-fences that have ended"),
+        }
+        if let Err(error) = inventory.prune_counters().await {
+            tracing::warn!(%error, "could not take counters away that count nothing");
+        }
+    }
+}
+
 /// Makes the ledger's months ahead and closes them behind until told to stop.
 pub async fn keep_ledger(inventory: Inventory, every: Duration, stop: CancellationToken) {
     let mut tick = ticks(every);

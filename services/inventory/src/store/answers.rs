@@ -8,16 +8,24 @@ use chrono::{DateTime, Utc};
 use oneshelf_values::{HoldId, HoldState, HoldTerms, hold::Hold};
 use serde::{Deserialize, Serialize};
 
-use super::{counts::CountRows, inbounds::InboundRows, promises::PromiseRows, transfers::TransferRows};
+use super::{
+    counts::CountRows,
+    inbounds::InboundRows,
+    locations::LocationRow,
+    policies::{RingFenceRow, SkuPolicyRow, StockPolicyRow},
+    promises::PromiseRows,
+    transfers::TransferRows,
+};
 use crate::domain::{
     count::Count,
     drift::{Counters, Repaired},
     group::{
-        Answer,
+        Answer, Policies,
         bulk::{RowOutcome, RowRefusal, RowResult},
     },
     hold::StockHold,
     inbound::Inbound,
+    location::{Location, LocationState},
     promise::Promise,
     stock_level::{Level, LevelKey},
     transfer::Transfer,
@@ -30,8 +38,13 @@ enum Stored {
         /// Set where the answer was a live hold: what it said of its expiry.
         live_until: Option<DateTime<Utc>>,
     },
-    /// SKU, location, then sellable, damaged, quarantine, soft, hard, version, and the location's policy.
-    Levels(Vec<(String, String, [i64; 6], bool)>, DateTime<Utc>),
+    /// SKU, location, then sellable, damaged, quarantine, soft, hard, safety stock, backorder limit, version, and what it
+    /// has of its location.
+    Levels(Vec<(String, String, [i64; 8], bool, String)>, DateTime<Utc>),
+    StockPolicies(Vec<StockPolicyRow>),
+    RingFences(Vec<RingFenceRow>),
+    SkuPolicies(Vec<SkuPolicyRow>),
+    Done,
     /// Documents change later, so they are kept as they were answered.
     Transfer(TransferRows),
     Count(CountRows),
@@ -58,9 +71,12 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
                             level.quarantine,
                             level.soft_held,
                             level.hard_held,
+                            level.safety_stock,
+                            level.backorder_limit,
                             level.version,
                         ],
                         level.oversell_facts,
+                        level.location.as_str().to_owned(),
                     )
                 })
                 .collect(),
@@ -70,6 +86,16 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
         Answer::Count(count) => Stored::Count((&**count).into()),
         Answer::Inbound(inbound) => Stored::Inbound((&**inbound).into()),
         Answer::Promise(promise) => Stored::Promise((&**promise).into()),
+        Answer::Policies(Policies::Stock(policies)) => {
+            Stored::StockPolicies(policies.iter().map(StockPolicyRow::from).collect())
+        }
+        Answer::Policies(Policies::Fences(fences)) => {
+            Stored::RingFences(fences.iter().map(RingFenceRow::from).collect())
+        }
+        Answer::Policies(Policies::Skus(policies)) => {
+            Stored::SkuPolicies(policies.iter().map(SkuPolicyRow::from).collect())
+        }
+        Answer::Done => Stored::Done,
     };
     // Plain structs of text and numbers always have a JSON form.
     serde_json::to_vec(&stored).unwrap_or_default()
@@ -94,14 +120,28 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
         }
         Stored::Levels(rows, at) => rows
             .into_iter()
-            .map(|(sku, location, counts, oversell_facts)| {
-                let [sellable, damaged, quarantine, soft_held, hard_held, version] = counts;
+            .map(|(sku, location, counts, oversell_facts, state)| {
+                let [sellable, damaged, quarantine, soft_held, hard_held, safety_stock, backorder_limit, version] =
+                    counts;
                 Ok((
                     LevelKey {
                         sku: super::parse("idempotency_keys", "response", &sku)?,
                         location: super::parse("idempotency_keys", "response", &location)?,
                     },
-                    Level { sellable, damaged, quarantine, soft_held, hard_held, oversell_facts, version },
+                    Level {
+                        sellable,
+                        damaged,
+                        quarantine,
+                        soft_held,
+                        hard_held,
+                        oversell_facts,
+                        location: LocationState::parse(&state)
+                            .ok_or_else(|| unfit(format!("answer names the unknown state {state}").into()))?,
+                        safety_stock,
+                        backorder_limit,
+                        has_rules: false,
+                        version,
+                    },
                 ))
             })
             .collect::<Result<_, _>>()
@@ -110,6 +150,10 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
         Stored::Count(rows) => Count::try_from(rows).map(|count| Answer::Count(Box::new(count))),
         Stored::Inbound(rows) => Inbound::try_from(rows).map(|inbound| Answer::Inbound(Box::new(inbound))),
         Stored::Promise(rows) => Promise::try_from(rows).map(|promise| Answer::Promise(Box::new(promise))),
+        Stored::StockPolicies(rows) => policies(rows).map(Policies::Stock).map(Answer::Policies),
+        Stored::RingFences(rows) => policies(rows).map(Policies::Fences).map(Answer::Policies),
+        Stored::SkuPolicies(rows) => policies(rows).map(Policies::Skus).map(Answer::Policies),
+        Stored::Done => Ok(Answer::Done),
     }
 }
 
@@ -194,4 +238,17 @@ mod tests {
         assert_eq!(decode_rows(&encode_rows(&results)).unwrap(), results);
         assert!(decode_rows(b"[[10,0,0]]").is_err());
     }
+}
+
+fn policies<R, P: TryFrom<R, Error = sqlx::Error>>(rows: Vec<R>) -> Result<Vec<P>, sqlx::Error> {
+    rows.into_iter().map(P::try_from).collect()
+}
+
+/// A location as it was answered: it changes, so its id is not enough.
+pub fn encode_location(location: &Location) -> Vec<u8> {
+    serde_json::to_vec(&LocationRow::from(location)).unwrap_or_default()
+}
+
+pub fn decode_location(bytes: &[u8]) -> Result<Location, sqlx::Error> {
+    serde_json::from_slice::<LocationRow>(bytes).map_err(|error| sqlx::Error::Decode(error.into()))?.try_into()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use oneshelf_values::{
-    ChannelId, Hold, HoldId, HoldState, HoldTerms,
+    ChannelId, Hold, HoldId, HoldState, HoldTerms, PartnerId, ShopperId,
     hold::{LineSplit, Standing},
 };
 use sqlx::PgConnection;
@@ -21,6 +21,9 @@ struct HoldRow {
     kind: String,
     state: String,
     channel_id: Option<String>,
+    partner_id: Option<String>,
+    shopper_id: Option<String>,
+    held_since: Option<DateTime<Utc>>,
     reference: String,
     fingerprint: Vec<u8>,
     granted_until: Option<DateTime<Utc>>,
@@ -37,6 +40,7 @@ struct LineRow {
     held: i64,
     committed: i64,
     available: i64,
+    granted_version: i64,
 }
 
 fn unfit(column: &'static str, hold_id: Uuid, value: &str) -> sqlx::Error {
@@ -74,15 +78,23 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
                     },
                     requested: line.requested,
                     available: line.available,
+                    granted_version: line.granted_version,
                 })
             })
             .collect::<Result<_, sqlx::Error>>()?,
-        channel: row.channel_id.map(|channel| parse::<ChannelId>("holds", "channel_id", &channel)).transpose()?,
+        channel: optional::<ChannelId>("channel_id", row.channel_id)?,
+        partner: optional::<PartnerId>("partner_id", row.partner_id)?,
+        shopper: optional::<ShopperId>("shopper_id", row.shopper_id)?,
+        since: row.held_since.unwrap_or(row.created_at),
         reference: row.reference,
         fingerprint: row.fingerprint.try_into().map_err(|_| unfit("fingerprint", id, "not 32 bytes"))?,
         granted_until: row.granted_until,
         created_at: row.created_at,
     })
+}
+
+fn optional<T: std::str::FromStr>(column: &'static str, value: Option<String>) -> Result<Option<T>, sqlx::Error> {
+    value.map(|value| parse("holds", column, &value)).transpose()
 }
 
 /// The lines of holds as rows: id, place, line, and where its units are.
@@ -110,6 +122,9 @@ pub async fn lock_holds(conn: &mut PgConnection, hold_ids: &[Uuid]) -> Result<Ha
              , kind
              , state
              , channel_id
+             , partner_id
+             , shopper_id
+             , held_since
              , reference
              , fingerprint
              , granted_until
@@ -137,6 +152,9 @@ pub async fn find_hold(conn: &mut PgConnection, hold_id: HoldId) -> Result<Optio
              , kind
              , state
              , channel_id
+             , partner_id
+             , shopper_id
+             , held_since
              , reference
              , fingerprint
              , granted_until
@@ -169,6 +187,7 @@ async fn attach_lines(conn: &mut PgConnection, rows: Vec<HoldRow>) -> Result<Has
              , held
              , committed
              , available
+             , granted_version
           FROM inventory.hold_lines
          WHERE hold_id = ANY ($1)
          ORDER BY hold_id
@@ -189,13 +208,8 @@ async fn attach_lines(conn: &mut PgConnection, rows: Vec<HoldRow>) -> Result<Has
         .collect()
 }
 
-/// Inserts granted holds with their lines. `versions` gives each line the version of its level in this group.
-pub async fn insert_holds(
-    conn: &mut PgConnection,
-    holds: &[StockHold],
-    version_of: impl Fn(&LevelKey) -> i64,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+/// Inserts granted holds with their lines.
+pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
         INSERT INTO inventory.holds (
@@ -203,6 +217,9 @@ pub async fn insert_holds(
           , kind
           , state
           , channel_id
+          , partner_id
+          , shopper_id
+          , held_since
           , reference
           , fingerprint
           , granted_until
@@ -213,6 +230,9 @@ pub async fn insert_holds(
              , kind
              , 'held'
              , channel_id
+             , partner_id
+             , shopper_id
+             , held_since
              , reference
              , fingerprint
              , expires_at
@@ -226,7 +246,21 @@ pub async fn insert_holds(
                  , $5::BYTEA[]
                  , $6::TIMESTAMPTZ[]
                  , $7::TIMESTAMPTZ[]
-               ) AS hold (hold_id, kind, channel_id, reference, fingerprint, expires_at, created_at)
+                 , $8::TEXT[]
+                 , $9::TEXT[]
+                 , $10::TIMESTAMPTZ[]
+               ) AS hold (
+                   hold_id
+                 , kind
+                 , channel_id
+                 , reference
+                 , fingerprint
+                 , expires_at
+                 , created_at
+                 , partner_id
+                 , shopper_id
+                 , held_since
+               )
         "#,
         &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
         &holds.iter().map(|hold| hold.kind().as_str()).collect::<Vec<_>>() as &[&str],
@@ -235,6 +269,10 @@ pub async fn insert_holds(
         &holds.iter().map(|hold| &hold.fingerprint[..]).collect::<Vec<_>>() as &[&[u8]],
         &holds.iter().map(|hold| hold.granted_until).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
         &holds.iter().map(|hold| hold.created_at).collect::<Vec<_>>(),
+        &holds.iter().map(|hold| hold.partner.as_ref().map(PartnerId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
+        &holds.iter().map(|hold| hold.shopper.as_ref().map(ShopperId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
+        &holds.iter().map(|hold| (hold.since != hold.created_at).then_some(hold.since)).collect::<Vec<_>>()
+            as &[Option<DateTime<Utc>>],
     )
     .execute(&mut *conn)
     .await?;
@@ -271,7 +309,7 @@ pub async fn insert_holds(
         &lines.iter().map(|line| line.2.requested).collect::<Vec<_>>(),
         &lines.iter().map(|line| line.3).collect::<Vec<_>>(),
         &lines.iter().map(|line| line.2.available).collect::<Vec<_>>(),
-        &lines.iter().map(|line| version_of(&line.2.key)).collect::<Vec<_>>(),
+        &lines.iter().map(|line| if line.3 > 0 { line.2.granted_version } else { 0 }).collect::<Vec<_>>(),
     )
     .execute(conn)
     .await?;

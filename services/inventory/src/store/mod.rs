@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod balances;
+pub mod caps;
 pub mod channels;
 pub mod count_plan;
 pub mod counts;
@@ -14,6 +15,7 @@ pub mod ledger;
 pub mod locations;
 pub mod movements;
 pub mod partitions;
+pub mod policies;
 pub mod promises;
 pub mod reasons;
 pub mod stock_levels;

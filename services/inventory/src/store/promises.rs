@@ -356,7 +356,7 @@ pub async fn list_free(
         )
         SELECT stock_levels.sku
              , stock_levels.location_id
-             , sellable - hard_held - soft_held + COALESCE(expired.held, 0) AS "free!"
+             , sellable - hard_held - soft_held - safety_stock + COALESCE(expired.held, 0) AS "free!"
           FROM inventory.stock_levels
           LEFT JOIN expired USING (sku, location_id)
          WHERE stock_levels.sku = ANY ($1)

@@ -7,7 +7,10 @@ use oneshelf_values::{LocationId, Sku};
 use sqlx::{PgConnection, PgPool};
 
 use super::Inconsistency;
-use crate::domain::stock_level::{Level, LevelKey};
+use crate::domain::{
+    location::LocationState,
+    stock_level::{Level, LevelKey},
+};
 
 /// A level as it was read, with the time of its last change.
 #[derive(Debug, Clone)]
@@ -36,6 +39,11 @@ pub async fn lock_stock_levels(
              , soft_held
              , hard_held
              , oversell_facts
+             , location_active
+             , location_closed
+             , safety_stock
+             , backorder_limit
+             , has_rules
              , version
           FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
           JOIN inventory.stock_levels USING (sku, location_id)
@@ -59,6 +67,10 @@ pub async fn lock_stock_levels(
                     soft_held: row.soft_held,
                     hard_held: row.hard_held,
                     oversell_facts: row.oversell_facts,
+                    location: state(row.location_active, row.location_closed),
+                    safety_stock: row.safety_stock,
+                    backorder_limit: row.backorder_limit,
+                    has_rules: row.has_rules,
                     version: row.version,
                 },
             )
@@ -66,8 +78,20 @@ pub async fn lock_stock_levels(
         .collect())
 }
 
-/// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped. Always before the levels
-/// are locked, so that nobody who holds a lock waits for a level that another is making.
+/// The state of a level's location, as the level has it.
+fn state(active: bool, closed: bool) -> LocationState {
+    match (active, closed) {
+        (_, true) => LocationState::Closed,
+        (true, false) => LocationState::Active,
+        (false, false) => LocationState::Inactive,
+    }
+}
+
+/// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped. The location of a new
+/// level is locked against change, so that its copy of the state is right when it is committed. Its SKU is locked against
+/// new policies ([`super::policies::lock_skus`]), and the level begins with the suspicion of rules: whoever reads them
+/// next, under this lock, knows.
+/// Always before the levels are locked, so that nobody who holds a lock waits for a level that another is making.
 pub async fn insert_empty_levels(
     conn: &mut PgConnection,
     keys: &[LevelKey],
@@ -76,19 +100,38 @@ pub async fn insert_empty_levels(
     let (skus, locations) = columns(keys);
     sqlx::query!(
         r#"
-        INSERT INTO inventory.stock_levels (sku, location_id, oversell_facts, updated_at)
+        INSERT INTO inventory.stock_levels (
+            sku
+          , location_id
+          , oversell_facts
+          , location_active
+          , location_closed
+          , has_rules
+          , updated_at
+        )
         SELECT sku
              , location_id
-             , locations.oversell_facts
+             , oversell_facts
+             , state = 'active'
+             , state = 'closed'
+             , pg_advisory_xact_lock_shared(hashtextextended('inventory.sku/' || sku, 0)) IS NOT NULL
              , $3
-          FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
-          JOIN inventory.locations USING (location_id)
-         WHERE NOT EXISTS (
-                   SELECT
-                     FROM inventory.stock_levels
-                    WHERE stock_levels.sku = wanted.sku
-                      AND stock_levels.location_id = wanted.location_id
-               )
+          FROM (
+                   SELECT sku
+                        , location_id
+                        , ordinality
+                        , locations.oversell_facts
+                        , locations.state
+                     FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
+                     JOIN inventory.locations USING (location_id)
+                    WHERE NOT EXISTS (
+                              SELECT 1
+                                FROM inventory.stock_levels AS known
+                               WHERE known.sku = wanted.sku
+                                 AND known.location_id = wanted.location_id
+                          )
+                      FOR SHARE OF locations
+               ) AS missing
          ORDER BY ordinality
             ON CONFLICT DO NOTHING
         "#,
@@ -116,6 +159,11 @@ pub async fn peek_stock_levels(
              , COALESCE(soft_held, 0) AS "soft_held!"
              , COALESCE(hard_held, 0) AS "hard_held!"
              , locations.oversell_facts
+             , locations.state = 'active' AS "location_active!"
+             , locations.state = 'closed' AS "location_closed!"
+             , COALESCE(safety_stock, 0) AS "safety_stock!"
+             , COALESCE(backorder_limit, 0) AS "backorder_limit!"
+             , COALESCE(has_rules, FALSE) AS "has_rules!"
              , COALESCE(stock_levels.version, 0) AS "version!"
           FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
           JOIN inventory.locations USING (location_id)
@@ -138,6 +186,10 @@ pub async fn peek_stock_levels(
                     soft_held: row.soft_held,
                     hard_held: row.hard_held,
                     oversell_facts: row.oversell_facts,
+                    location: state(row.location_active, row.location_closed),
+                    safety_stock: row.safety_stock,
+                    backorder_limit: row.backorder_limit,
+                    has_rules: row.has_rules,
                     version: row.version,
                 },
             )
@@ -203,6 +255,34 @@ pub async fn update_stock_levels(
     .into())
 }
 
+/// Writes the copies of their locations' states into levels that this transaction locked and wrote.
+pub async fn update_level_states(
+    conn: &mut PgConnection,
+    levels: &[(LevelKey, LocationState)],
+) -> Result<(), sqlx::Error> {
+    let skus: Vec<&str> = levels.iter().map(|(key, _)| key.sku.as_str()).collect();
+    let locations: Vec<&str> = levels.iter().map(|(key, _)| key.location.as_str()).collect();
+    let is = |wanted| levels.iter().map(|(_, state)| *state == wanted).collect::<Vec<bool>>();
+    sqlx::query!(
+        r#"
+        UPDATE inventory.stock_levels
+           SET location_active = changed.active
+             , location_closed = changed.closed
+          FROM UNNEST($1::TEXT[], $2::TEXT[], $3::BOOLEAN[], $4::BOOLEAN[])
+               AS changed (sku, location_id, active, closed)
+         WHERE stock_levels.sku = changed.sku
+           AND stock_levels.location_id = changed.location_id
+        "#,
+        &skus as &[&str],
+        &locations as &[&str],
+        &is(LocationState::Active),
+        &is(LocationState::Closed),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 fn columns(keys: &[LevelKey]) -> (Vec<&str>, Vec<&str>) {
     keys.iter().map(|key| (key.sku.as_str(), key.location.as_str())).unzip()
 }
@@ -254,6 +334,11 @@ pub async fn list_stock_levels(
              , soft_held
              , hard_held
              , oversell_facts
+             , location_active
+             , location_closed
+             , safety_stock
+             , backorder_limit
+             , has_rules
              , version
              , updated_at
              , CASE WHEN soft_held = 0 THEN 0 ELSE (
@@ -296,6 +381,10 @@ pub async fn list_stock_levels(
                     soft_held: row.soft_held,
                     hard_held: row.hard_held,
                     oversell_facts: row.oversell_facts,
+                    location: state(row.location_active, row.location_closed),
+                    safety_stock: row.safety_stock,
+                    backorder_limit: row.backorder_limit,
+                    has_rules: row.has_rules,
                     version: row.version,
                 },
                 updated_at: row.updated_at,
@@ -303,4 +392,88 @@ pub async fn list_stock_levels(
             })
         })
         .collect()
+}
+
+/// A level as it can be sold from at an instant: holds past their time count as free, recorded or not.
+#[derive(Debug, Clone)]
+pub struct LiveLevel {
+    pub key: LevelKey,
+    pub level: Level,
+    /// Of the SKU's policy.
+    pub low_threshold: i64,
+}
+
+/// Reads the live levels of these SKUs at these locations, by location.
+pub async fn list_live_levels(
+    pool: &PgPool,
+    skus: &[&str],
+    location_ids: &[String],
+    now: DateTime<Utc>,
+) -> Result<Vec<LiveLevel>, sqlx::Error> {
+    sqlx::query!(
+        r#"
+        WITH expired AS (
+            SELECT hold_lines.sku
+                 , hold_lines.location_id
+                 , SUM(hold_lines.held)::BIGINT AS held
+              FROM inventory.holds
+              JOIN inventory.hold_lines USING (hold_id)
+             WHERE holds.state = 'held'
+               AND holds.kind = 'soft'
+               AND holds.expires_at <= $3
+             GROUP BY hold_lines.sku
+                    , hold_lines.location_id
+        )
+        SELECT stock_levels.sku
+             , stock_levels.location_id
+             , sellable
+             , damaged
+             , quarantine
+             , soft_held - COALESCE(expired.held, 0) AS "soft_held!"
+             , hard_held
+             , oversell_facts
+             , location_active
+             , location_closed
+             , safety_stock
+             , backorder_limit
+             , has_rules
+             , stock_levels.version
+             , COALESCE(sku_policies.low_threshold, 0) AS "low_threshold!"
+          FROM inventory.stock_levels
+          LEFT JOIN expired USING (sku, location_id)
+          LEFT JOIN inventory.sku_policies ON sku_policies.sku = stock_levels.sku
+         WHERE stock_levels.sku = ANY ($1)
+           AND stock_levels.location_id = ANY ($2)
+         ORDER BY stock_levels.location_id
+        "#,
+        skus as &[&str],
+        location_ids,
+        now,
+    )
+    .fetch_all(pool)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(LiveLevel {
+            key: LevelKey {
+                sku: super::parse("stock_levels", "sku", &row.sku)?,
+                location: super::parse("stock_levels", "location_id", &row.location_id)?,
+            },
+            level: Level {
+                sellable: row.sellable,
+                damaged: row.damaged,
+                quarantine: row.quarantine,
+                soft_held: row.soft_held,
+                hard_held: row.hard_held,
+                oversell_facts: row.oversell_facts,
+                location: state(row.location_active, row.location_closed),
+                safety_stock: row.safety_stock,
+                backorder_limit: row.backorder_limit,
+                has_rules: row.has_rules,
+                version: row.version,
+            },
+            low_threshold: row.low_threshold,
+        })
+    })
+    .collect()
 }

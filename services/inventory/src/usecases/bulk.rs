@@ -5,6 +5,7 @@
 //! | is the reason known | it is one of the operator's |
 //! | begin; claim the request id | always |
 //! | make missing levels; lock levels, sorted by (SKU, location) | always |
+//! | read rules | a locked level has some |
 //! | update levels, append ledger, append outbox | a row changed something |
 //! | store the answer; commit | always |
 //!
@@ -95,7 +96,8 @@ impl Inventory {
                 }
                 store::stock_levels::insert_empty_levels(conn, keys, now).await?;
                 let levels = store::stock_levels::lock_stock_levels(conn, keys).await?;
-                let mut shelf = Shelf::new(levels, HashMap::new());
+                let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), &[]).await?;
+                let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook);
                 let results = shelf.change(change);
                 execute::save(conn, schema, shelf, &clock, now).await?;
                 idempotency::store(conn, schema, key, &store::answers::encode_rows(&results)).await?;

@@ -130,8 +130,8 @@ impl Inventory {
 }
 
 async fn check_location(conn: &mut PgConnection, location: &LocationId) -> Result<(), Error> {
-    match store::locations::find_location(conn, location).await? {
-        Some(_) => Ok(()),
-        None => Err(Refusal::LocationNotFound { location: location.clone() }.into()),
+    if store::locations::find_locations(conn, &[location.as_str()]).await?.is_empty() {
+        return Err(Refusal::LocationNotFound { location: location.clone() }.into());
     }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use super::{Error, Inventory};
 use crate::{
     domain::{
         Refusal,
-        location::{Location, LocationKind},
+        location::{Details, Location},
     },
     store,
 };
@@ -19,8 +19,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct NewLocation {
     pub location_id: LocationId,
-    pub kind: LocationKind,
-    pub title: String,
+    pub details: Details,
     pub oversell_facts: bool,
 }
 
@@ -33,26 +32,14 @@ impl Inventory {
             Box::pin(async move {
                 match idempotency::claim(conn, schema, &key, now).await? {
                     Claim::Reused => return Err(Refusal::RequestIdReused.into()),
-                    Claim::Answered(_) => {
-                        // A location never changes, so what it is now is what was answered.
-                        return store::locations::find_location(conn, &new.location_id)
-                            .await?
-                            .ok_or(Error::Refused(Refusal::LocationNotFound { location: new.location_id }));
-                    }
+                    Claim::Answered(answer) => return Ok(store::answers::decode_location(&answer)?),
                     Claim::New => {}
                 }
-                let location = Location {
-                    location_id: new.location_id,
-                    kind: new.kind,
-                    title: new.title,
-                    oversell_facts: new.oversell_facts,
-                    version: 1,
-                    created_at: now,
-                };
+                let location = Location::new(new.location_id, new.details, new.oversell_facts, now);
                 if !store::locations::insert_location(conn, &location).await? {
                     return Err(Refusal::LocationExists { location: location.location_id }.into());
                 }
-                idempotency::store(conn, schema, &key, location.location_id.as_str().as_bytes()).await?;
+                idempotency::store(conn, schema, &key, &store::answers::encode_location(&location)).await?;
                 Ok(location)
             })
         })

@@ -7,10 +7,15 @@
 //! | lock documents, and read their lines (2 per kind) | a command is about a document |
 //! | lock holds, and read their lines (2) | a command names a hold |
 //! | make missing levels | goods are moved |
+//! | lock the states of locations | levels follow their location |
+//! | lock SKUs, find their levels (2) | the policy of a SKU is set |
 //! | lock levels, sorted by (SKU, location) | always |
 //! | look for open counts | a count begins or grows |
 //! | read what is to come and who waits for it (2) | goods are received, ordered, sent or promised for a day |
-//! | insert holds (2), update holds (2), update levels, append ledger, append outbox, documents (2 per kind), store answers | if there are any |
+//! | read rules | a locked level has some, or a policy is set |
+//! | make and lock counters (2) | a SKU of a soft hold has a cap |
+//! | count its soft holds | the policy of a SKU is set |
+//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), counters (1 or 2), append ledger, documents (2 per kind), append outbox, store answers | if there are any |
 //! | commit | always |
 //!
 //! So a group of one and a group of 512 cost the same number of round trips, and a hot SKU costs one row lock and one
@@ -30,7 +35,7 @@ use oneshelf_kit::{
     outbox, pg,
     schema::Schema,
 };
-use oneshelf_values::{Clock, HoldId, PromiseId};
+use oneshelf_values::{Clock, HoldId, HoldTerms, PromiseId, Sku};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -38,11 +43,13 @@ use super::{Error, Inventory};
 use crate::{
     domain::{
         Refusal,
+        caps::{self, Counter, Counters},
         document::Documents,
-        group::{Answer, Command, MoveKind, PromiseAct, Shelf},
-        hold::StockHold,
+        group::{Answer, Command, MoveKind, PolicyChange, PromiseAct, Shelf},
+        hold::{HoldKind, StockHold},
+        policy::{Rulebook, SkuTerms},
         promise::Promise,
-        stock_level::LevelKey,
+        stock_level::{Level, LevelKey},
     },
     events, store,
 };
@@ -76,6 +83,8 @@ impl Job {
         let sku = match &self.command {
             Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
             Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
+            Command::Follow { keys } | Command::ReleaseFences { keys } => keys.first().map(|key| &key.sku),
+            Command::SetPolicies(set) => set.change.skus().next(),
             Command::Commit(_)
             | Command::Release { .. }
             | Command::Extend { .. }
@@ -110,7 +119,10 @@ impl Inventory {
     /// Runs a mutation: stock holds that only wait for the sweeper are recorded first when units are short.
     pub async fn execute(&self, job: Job) -> Result<Answer, Error> {
         let outcome = self.submit(job.clone()).await;
-        let short = matches!(&outcome, Err(Error::Refused(Refusal::InsufficientStock { .. })));
+        let short = matches!(
+            &outcome,
+            Err(Error::Refused(Refusal::InsufficientStock { .. } | Refusal::HoldCapExceeded { .. }))
+        );
         if short && self.expire_holds().await? > 0 {
             return self.submit(job).await;
         }
@@ -144,8 +156,13 @@ async fn apply_group(
     let claims = claim(conn, schema, jobs).await?;
 
     let documents = store::documents::lock_documents(conn, &named_documents(jobs)).await?;
-    let hold_ids: BTreeSet<Uuid> =
-        jobs.iter().filter_map(|job| hold_id(&job.command)).chain(documents.hold_ids()).map(Uuid::from).collect();
+    let hold_ids: BTreeSet<Uuid> = jobs
+        .iter()
+        .flat_map(|job| [hold_id(&job.command), replaced(&job.command)])
+        .flatten()
+        .chain(documents.hold_ids())
+        .map(Uuid::from)
+        .collect();
     let holds = if hold_ids.is_empty() {
         HashMap::new()
     } else {
@@ -154,6 +171,9 @@ async fn apply_group(
 
     let mut keys = BTreeSet::new();
     let mut moved = BTreeSet::new();
+    let mut followed = BTreeSet::new();
+    let mut ruled = BTreeSet::new();
+    let mut skus = BTreeSet::new();
     let mut frozen = BTreeSet::new();
     let mut future: BTreeSet<LevelKey> = documents.future_keys().collect();
     for job in jobs {
@@ -180,10 +200,31 @@ async fn apply_group(
                 moved.extend(keys);
             }
             Command::Count(command) => keys.extend(command.level_keys(&documents)),
+            Command::Follow { keys: named } => {
+                followed.extend(named.iter().map(|key| key.location.as_str()));
+                keys.extend(named.iter().cloned());
+            }
+            Command::ReleaseFences { keys: named } => keys.extend(named.iter().cloned()),
+            Command::SetPolicies(set) => match &set.change {
+                PolicyChange::Stock(lines) => ruled.extend(lines.iter().map(|line| line.key.clone())),
+                PolicyChange::Fences(lines) => ruled.extend(lines.iter().map(|line| line.key.0.clone())),
+                PolicyChange::Skus(lines) => skus.extend(lines.iter().map(|line| line.key.as_str())),
+            },
             Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => {}
         }
     }
     keys.extend(documents.level_keys());
+    let states = if followed.is_empty() {
+        HashMap::new()
+    } else {
+        store::locations::share_location_states(conn, &followed.into_iter().collect::<Vec<_>>()).await?
+    };
+    let skus: Vec<&str> = skus.into_iter().collect();
+    if !skus.is_empty() {
+        store::policies::lock_skus(conn, &skus).await?;
+        ruled.extend(store::policies::list_levels_of(conn, &skus).await?);
+    }
+    moved.extend(ruled.iter().cloned());
     keys.extend(holds.values().flat_map(|hold| hold.lines.iter().map(|line| line.key.clone())));
     if !moved.is_empty() {
         let moved: Vec<LevelKey> = moved.into_iter().collect();
@@ -192,10 +233,29 @@ async fn apply_group(
     }
     let keys: Vec<LevelKey> = keys.into_iter().collect();
     let levels = store::stock_levels::lock_stock_levels(conn, &keys).await?;
+    let rulebook = rules_of(conn, &levels, ruled, &skus).await?;
+
+    let whole = skus.iter().map(|sku| store::parse("sku_policies", "sku", sku)).collect::<Result<_, _>>()?;
+    let mut counts = HashMap::new();
+    if !skus.is_empty() {
+        counts = store::caps::count_soft_holds(conn, &skus).await?;
+    }
+    let wanted: Vec<Counter> = counters(jobs, &holds, &rulebook, &skus).into_iter().collect();
+    if !wanted.is_empty() {
+        let locked = store::caps::lock_counters(conn, &wanted).await?;
+        if locked.len() < wanted.len() {
+            return Err(Error::Conflict);
+        }
+        counts.extend(locked);
+    }
 
     let documents = renew_promises(conn, documents).await?;
     let known = holds.clone();
-    let mut shelf = Shelf::new(levels, holds).with_documents(documents);
+    let mut shelf = Shelf::new(levels, holds)
+        .following(states)
+        .ruled_by(rulebook)
+        .counting(Counters::new(counts), whole)
+        .with_documents(documents);
     if !frozen.is_empty() {
         let frozen: Vec<LevelKey> = frozen.into_iter().collect();
         let counting = store::counts::list_open_counts(conn, &frozen).await?;
@@ -247,6 +307,21 @@ async fn apply_group(
         .collect();
     idempotency::store_all(conn, schema, &answers, now).await?;
     Ok(outcomes)
+}
+
+/// The rules of locked levels that may have some, and of those that a command sets.
+pub(super) async fn rules_of(
+    conn: &mut PgConnection,
+    levels: &HashMap<LevelKey, Level>,
+    set: BTreeSet<LevelKey>,
+    skus: &[&str],
+) -> Result<Rulebook, sqlx::Error> {
+    let mut ruled = set;
+    ruled.extend(levels.iter().filter(|(_, level)| level.has_rules).map(|(key, _)| key.clone()));
+    if ruled.is_empty() && skus.is_empty() {
+        return Ok(Rulebook::default());
+    }
+    store::policies::find_rules(conn, &ruled.iter().collect::<Vec<_>>(), skus).await
 }
 
 /// What is known about each job's request; `None` for jobs without a key. Twins point at jobs.
@@ -303,7 +378,7 @@ pub(super) async fn save(
     clock: &Clock,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    let changes = shelf.finish();
+    let changes = shelf.finish(now);
     if changes.is_empty() {
         return Ok(());
     }
@@ -311,13 +386,35 @@ pub(super) async fn save(
     // A line that was granted nothing did not touch its level.
     let version_of = |key: &LevelKey| versions.get(key).copied().unwrap_or(0);
     if !changes.granted.is_empty() {
-        store::holds::insert_holds(conn, &changes.granted, version_of, now).await?;
+        store::holds::insert_holds(conn, &changes.granted, now).await?;
     }
     if !changes.changed.is_empty() {
         store::holds::update_holds(conn, &changes.changed, version_of, now).await?;
     }
     if !changes.levels.is_empty() {
         store::stock_levels::update_stock_levels(conn, &changes.levels, now).await?;
+    }
+    if !changes.followed.is_empty() {
+        store::stock_levels::update_level_states(conn, &changes.followed).await?;
+    }
+    if !changes.ruled.is_empty() {
+        store::policies::update_level_policies(conn, &changes.ruled).await?;
+    }
+    if !changes.policies.is_empty() {
+        store::policies::upsert_stock_policies(conn, &changes.policies).await?;
+    }
+    if !changes.skus.is_empty() {
+        store::policies::upsert_sku_policies(conn, &changes.skus).await?;
+    }
+    let (recounted, counters) = &changes.recounted;
+    if !recounted.is_empty() {
+        store::caps::replace_counters(conn, recounted, counters).await?;
+    }
+    if !changes.counters.is_empty() {
+        store::caps::update_counters(conn, &changes.counters).await?;
+    }
+    if !changes.fences.is_empty() {
+        store::policies::upsert_ring_fences(conn, &changes.fences).await?;
     }
     if !changes.movements.is_empty() {
         store::ledger::append_movements(conn, &changes.movements, now).await?;
@@ -353,7 +450,52 @@ fn hold_id(command: &Command) -> Option<HoldId> {
             PromiseAct::Commit { request_id, .. } => Some((*request_id).into()),
             _ => None,
         },
-        Command::Move(_) | Command::Transfer(_) | Command::Count(_) | Command::Inbound(_) => None,
+        Command::Move(_)
+        | Command::Transfer(_)
+        | Command::Count(_)
+        | Command::Inbound(_)
+        | Command::Follow { .. }
+        | Command::SetPolicies(_)
+        | Command::ReleaseFences { .. } => None,
+    }
+}
+
+/// The counters of capped SKUs that soft holds of this group may move, but for SKUs that are counted anew.
+fn counters(
+    jobs: &[Job],
+    holds: &HashMap<HoldId, StockHold>,
+    rulebook: &Rulebook,
+    counted: &[&str],
+) -> BTreeSet<Counter> {
+    let mut wanted = BTreeSet::new();
+    let mut want = |sku: &Sku, shopper, channel| {
+        let capped = rulebook.sku_terms(sku).is_some_and(SkuTerms::is_capped);
+        if capped && !counted.contains(&sku.as_str()) {
+            wanted.extend(caps::holders(shopper, channel).into_iter().map(|holder| (sku.clone(), holder)));
+        }
+    };
+    for job in jobs {
+        if let Command::Hold(hold) = &job.command
+            && matches!(hold.terms, HoldTerms::Soft { .. })
+        {
+            for (key, _) in &hold.lines {
+                want(&key.sku, hold.shopper.as_ref(), hold.channel.as_ref());
+            }
+        }
+    }
+    for hold in holds.values().filter(|hold| hold.kind() == HoldKind::Soft) {
+        for line in &hold.lines {
+            want(&line.key.sku, hold.shopper.as_ref(), hold.channel.as_ref());
+        }
+    }
+    wanted
+}
+
+/// The hold that a command takes the place of.
+fn replaced(command: &Command) -> Option<HoldId> {
+    match command {
+        Command::Hold(hold) => hold.replaces,
+        _ => None,
     }
 }
 

@@ -10,8 +10,10 @@ use crate::domain::{
 
 impl Inventory {
     /// Grants the hold or says which lines are short. The hold's id is the request's: repeating it repeats the answer.
-    pub async fn hold_stock(&self, caller: &Caller, hold: HoldStock) -> Result<StockHold, Error> {
+    pub async fn hold_stock(&self, caller: &Caller, mut hold: HoldStock) -> Result<StockHold, Error> {
         super::check_channel(caller, hold.channel.as_ref())?;
+        hold.partner = super::partner_for(caller, hold.partner)?;
+        hold.longest = self.longest_soft_hold;
         self.execute(Job::unkeyed(Command::Hold(hold))).await.and_then(hold_of)
     }
 }
@@ -19,6 +21,6 @@ impl Inventory {
 pub(super) fn hold_of(answer: Answer) -> Result<StockHold, Error> {
     match answer {
         Answer::Hold(hold) => Ok(hold),
-        _ => Err(Error::Unexpected("something else answered to a hold's command")),
+        _ => Err(Error::Unexpected("no hold answered to a hold's command")),
     }
 }

@@ -7,23 +7,35 @@ use oneshelf_values::{HoldId, LocationId, Sku};
 use super::{Error, Inventory};
 pub use crate::store::{
     ledger::{StockAsOf, StoredMovement},
+    locations::LocationFilter,
     stock_levels::StoredLevel,
 };
 use crate::{
-    domain::{Refusal, hold::StockHold, location::Location},
+    domain::{
+        Refusal,
+        hold::StockHold,
+        location::Location,
+        policy::{RingFence, SkuPolicy, StockPolicy},
+    },
     store,
 };
 
 impl Inventory {
     pub async fn get_location(&self, location_id: LocationId) -> Result<Location, Error> {
         let mut conn = self.pool.acquire().await?;
-        store::locations::find_location(&mut conn, &location_id)
+        store::locations::find_locations(&mut conn, &[location_id.as_str()])
             .await?
+            .pop()
             .ok_or_else(|| Refusal::LocationNotFound { location: location_id }.into())
     }
 
-    pub async fn list_locations(&self, after: &str, limit: i64) -> Result<Vec<Location>, Error> {
-        Ok(store::locations::list_locations(&self.pool, after, limit).await?)
+    pub async fn list_locations(
+        &self,
+        filter: &LocationFilter,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Location>, Error> {
+        Ok(store::locations::list_locations(&self.pool, filter, after, limit).await?)
     }
 
     /// Reads a hold with its standing at this moment. A key bound to a channel sees only that channel's holds.
@@ -64,5 +76,29 @@ impl Inventory {
     ) -> Result<Vec<StockAsOf>, Error> {
         self.get_location(location.clone()).await?;
         Ok(store::ledger::sum_as_of(&self.pool, skus, location, as_of).await?)
+    }
+
+    pub async fn list_stock_policies(
+        &self,
+        sku: Option<&Sku>,
+        location: Option<&LocationId>,
+        after: (&str, &str),
+        limit: i64,
+    ) -> Result<Vec<StockPolicy>, Error> {
+        Ok(store::policies::list_stock_policies(&self.pool, sku, location, after, limit).await?)
+    }
+
+    pub async fn list_ring_fences(
+        &self,
+        sku: Option<&Sku>,
+        location: Option<&LocationId>,
+        after: (&str, &str, &str, &str),
+        limit: i64,
+    ) -> Result<Vec<RingFence>, Error> {
+        Ok(store::policies::list_ring_fences(&self.pool, sku, location, after, limit).await?)
+    }
+
+    pub async fn list_sku_policies(&self, after: &str, limit: i64) -> Result<Vec<SkuPolicy>, Error> {
+        Ok(store::policies::list_sku_policies(&self.pool, after, limit).await?)
     }
 }

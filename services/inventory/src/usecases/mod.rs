@@ -2,12 +2,16 @@
 //! reads go their own short way.
 
 pub mod bulk;
+pub mod change_location;
 pub mod count_plan;
 pub mod counts;
 pub mod create_location;
 pub mod execute;
 pub mod expire_holds;
+pub mod explain_availability;
 pub mod export_movements;
+pub mod figures;
+pub mod find_pickup;
 pub mod get_availability;
 pub mod hold_stock;
 pub mod inbounds;
@@ -19,19 +23,20 @@ pub mod promises;
 pub mod reason_codes;
 pub mod reconcile;
 pub mod resolve_hold;
+pub mod set_policies;
 pub mod take_channels;
 pub mod transfers;
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use oneshelf_kit::{
     auth::{Caller, Denied},
     batch::Batcher,
     pg,
     schema::Schema,
 };
-use oneshelf_values::{ChannelId, Clock};
+use oneshelf_values::{ChannelId, Clock, PartnerId};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
@@ -47,6 +52,8 @@ pub struct Inventory {
     pub(crate) availability: Arc<get_availability::AvailabilityCache>,
     /// Bulk changes that may run at a time.
     pub(crate) bulk_places: Arc<Semaphore>,
+    /// How long units may stay held softly.
+    pub(crate) longest_soft_hold: TimeDelta,
 }
 
 /// Why a use case did not do what was asked.
@@ -58,6 +65,8 @@ pub enum Error {
     Denied(#[from] Denied),
     #[error("the caller is bound to another channel than {0}")]
     OutOfScope(ChannelId),
+    #[error("the caller is bound to another partner than {0}")]
+    OutOfPartnerScope(PartnerId),
     #[error("the executor is full")]
     Overloaded,
     #[error("a twin of this request is at work")]
@@ -91,6 +100,15 @@ fn check_channel(caller: &Caller, channel: Option<&ChannelId>) -> Result<(), Err
         (Some(bound), Some(channel)) if bound != channel => Err(Error::OutOfScope(channel.clone())),
         (Some(bound), None) => Err(Error::OutOfScope(bound.clone())),
         _ => Ok(()),
+    }
+}
+
+/// A key bound to a partner acts for that partner, named or not.
+fn partner_for(caller: &Caller, partner: Option<PartnerId>) -> Result<Option<PartnerId>, Error> {
+    match (caller.partner(), partner) {
+        (Some(bound), Some(partner)) if *bound != partner => Err(Error::OutOfPartnerScope(partner)),
+        (Some(bound), None) => Ok(Some(bound.clone())),
+        (_, partner) => Ok(partner),
     }
 }
 

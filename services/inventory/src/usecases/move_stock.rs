@@ -43,7 +43,7 @@ impl Inventory {
         });
         match self.execute(Job::keyed(key, command)).await? {
             Answer::Levels(levels, at) => Ok((levels, at)),
-            _ => Err(Error::Unexpected("something else answered to a movement")),
+            _ => Err(Error::Unexpected("no levels answered to a movement")),
         }
     }
 }

@@ -40,7 +40,8 @@ impl Inventory {
         ttl: chrono::TimeDelta,
     ) -> Result<StockHold, Error> {
         let until = self.clock.now() + ttl;
-        self.resolve(caller, key, hold_id, Command::Extend { hold_id, until }).await
+        let longest = self.longest_soft_hold;
+        self.resolve(caller, key, hold_id, Command::Extend { hold_id, until, longest }).await
     }
 
     async fn resolve(&self, caller: &Caller, key: Key, hold_id: HoldId, command: Command) -> Result<StockHold, Error> {

@@ -271,3 +271,52 @@ async fn an_expiry_is_recorded_and_announced_once() {
     assert_eq!(told.iter().filter(|told| told.event.aggregate_id == hold.hold_id).count(), 1);
     shelf.verify().await;
 }
+
+#[tokio::test]
+async fn hold_stock_replaces_a_shoppers_hold_in_one_step() {
+    let mut shelf = Shelf::stocked().await;
+    let cart = |shelf: &Shelf, quantity, replaces: &str| pb::HoldStockRequest {
+        shopper_id: "session-7".to_owned(),
+        replaces_hold_id: replaces.to_owned(),
+        ..shelf.soft_hold(&[("A", quantity)], 600)
+    };
+    let first = shelf.held(cart(&shelf, 8, "")).await;
+    let request = cart(&shelf, 10, &first.hold_id);
+    let second = shelf.held(request.clone()).await;
+    assert_eq!((second.shopper_id.as_str(), second.lines[0].held), ("session-7", 10));
+    assert_eq!(state(&mut shelf.client, &first.hold_id).await, pb::HoldState::Released);
+    assert_eq!(shelf.level("A").await, (10, 10, 0));
+    assert_eq!(shelf.held(request).await, second, "the same request is answered the same");
+
+    let short = shelf.client.hold_stock(cart(&shelf, 11, &second.hold_id)).await.unwrap_err();
+    assert_eq!(refused(&short).1, "INSUFFICIENT_STOCK");
+    assert_eq!(state(&mut shelf.client, &second.hold_id).await, pb::HoldState::Held, "it is as it was");
+    let foreign = pb::HoldStockRequest { shopper_id: "session-8".to_owned(), ..cart(&shelf, 1, &second.hold_id) };
+    let foreign = shelf.client.hold_stock(foreign).await.unwrap_err();
+    assert_eq!(refused(&foreign), (Code::FailedPrecondition, "HOLD_NOT_REPLACEABLE".to_owned()));
+    let missing = shelf.client.hold_stock(cart(&shelf, 1, &shelf.id())).await.unwrap_err();
+    assert_eq!(refused(&missing), (Code::NotFound, "HOLD_NOT_FOUND".to_owned()));
+
+    // 24 hours in all, whatever is replaced and extended.
+    shelf.clock.advance(Duration::from_secs(500));
+    let day = pb::HoldStockRequest {
+        ttl: Some(prost_types::Duration { seconds: 86_400, nanos: 0 }),
+        ..cart(&shelf, 1, &second.hold_id)
+    };
+    let too_long = shelf.client.hold_stock(day).await.unwrap_err();
+    assert_eq!(refused(&too_long), (Code::FailedPrecondition, "HOLD_LIFE_EXCEEDED".to_owned()));
+    let too_long = shelf.client.extend_hold(extend(&shelf, &second.hold_id, 86_400)).await.unwrap_err();
+    assert_eq!(refused(&too_long).1, "HOLD_LIFE_EXCEEDED");
+    shelf.client.extend_hold(extend(&shelf, &second.hold_id, 85_900)).await.unwrap();
+
+    let mut bad = cart(&shelf, 1, "7");
+    bad.shopper_id = "a b".to_owned();
+    bad.partner_id = "a b".to_owned();
+    assert_eq!(
+        fields(&shelf.client.hold_stock(bad).await.unwrap_err()),
+        ["partner_id", "shopper_id", "replaces_hold_id"]
+    );
+    let nobody = pb::HoldStockRequest { shopper_id: String::new(), ..cart(&shelf, 1, &second.hold_id) };
+    assert_eq!(fields(&shelf.client.hold_stock(nobody).await.unwrap_err()), ["replaces_hold_id"]);
+    shelf.verify().await;
+}

@@ -11,6 +11,7 @@ mod inbounds;
 mod ledger;
 mod locations;
 mod movements;
+mod policies;
 mod promises;
 mod reconcile;
 mod support;

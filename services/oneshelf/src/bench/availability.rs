@@ -43,6 +43,7 @@ fn request(skus: usize, among: usize) -> GetAvailabilityRequest {
     GetAvailabilityRequest {
         channel_id: seed::CHANNEL.to_owned(),
         skus: (first..first + skus).map(seed::sku).collect(),
+        ..Default::default()
     }
 }
 

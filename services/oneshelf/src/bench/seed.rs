@@ -144,6 +144,7 @@ async fn wait_until_sold(api: &mut Api) -> anyhow::Result<()> {
         let availability = api.inventory.get_availability(inventory::GetAvailabilityRequest {
             channel_id: CHANNEL.to_owned(),
             skus: vec![HOT_SKU.to_owned()],
+            ..Default::default()
         });
         let quote = super::quotes::request(0, 1);
         match (availability.await, api.catalog.quote_prices(quote).await) {

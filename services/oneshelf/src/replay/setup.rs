@@ -137,7 +137,8 @@ async fn channels(caller: &Caller, year: &Year) -> anyhow::Result<()> {
 /// Orders hold stock for a channel, which inventory learns of by an event.
 async fn channels_are_known(caller: &Caller) -> anyhow::Result<()> {
     for (code, ..) in channel_codes() {
-        let request = GetAvailabilityRequest { channel_id: code.to_owned(), skus: vec!["NONE".to_owned()] };
+        let request =
+            GetAvailabilityRequest { channel_id: code.to_owned(), skus: vec!["NONE".to_owned()], ..Default::default() };
         let known = async {
             loop {
                 let ask = caller.read("GetAvailability", request.clone(), |mut api, r| async move {

@@ -9,7 +9,7 @@ use oneshelf_proto::inventory::v1::{
     CommitHoldRequest, CommitLine, HoldKind, HoldRequestLine, HoldStockRequest, RecordSoldStockRequest,
     ReleaseHoldRequest, ReturnStockRequest, StockBucket, StockLine, inventory_service_client::InventoryServiceClient,
 };
-use oneshelf_values::LocationId;
+use oneshelf_values::{LocationId, PartnerId};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -40,7 +40,10 @@ impl Inventory {
             ttl: None,
             allow_partial: false,
             channel_id: order.channel.to_string(),
+            // What is ring-fenced for a dealer is open to its orders.
+            partner_id: order.partner.as_ref().map_or_else(String::new, PartnerId::to_string),
             reference: order.order_id.to_string(),
+            ..Default::default()
         };
         self.0.clone().hold_stock(request).await?;
         Ok(())

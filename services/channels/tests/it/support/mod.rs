@@ -138,6 +138,30 @@ impl Shop {
         event
     }
 
+    /// Inventory announces a level with rules: what single channels may sell of it, and the threshold of the SKU.
+    pub async fn announce_figures(
+        &self,
+        sku: &str,
+        location: &str,
+        version: i64,
+        available: i64,
+        channels: &[(&str, i64)],
+        network_threshold: i64,
+    ) {
+        let mut event = self.stock_event(sku, location, available, version);
+        let mut changed = inventory::StockLevelChanged::decode(&event.payload[..]).expect("it was encoded here");
+        changed.network_threshold = network_threshold;
+        changed.channel_availables = channels
+            .iter()
+            .map(|(channel, available)| inventory::ChannelAvailable {
+                channel_id: (*channel).to_owned(),
+                available: *available,
+            })
+            .collect();
+        event.payload = changed.encode_to_vec();
+        self.publish(self.inventory, &[event]).await;
+    }
+
     pub fn stock_event(&self, sku: &str, location: &str, available: i64, version: i64) -> OutboxEvent {
         let now = self.clock.now();
         let payload = inventory::StockLevelChanged {

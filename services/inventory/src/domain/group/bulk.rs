@@ -97,7 +97,7 @@ impl Shelf {
         let Some(level) = self.levels.get_mut(&row.key) else {
             return result(RowOutcome::Refused(RowRefusal::LocationNotFound), 0);
         };
-        let before = level.in_bucket(row.bucket);
+        let before = level.bucket(row.bucket);
         let delta = match row.change {
             RowChange::Adjust { delta } => delta,
             RowChange::Set { quantity, expected_quantity, expected_version } => {
@@ -204,7 +204,7 @@ mod tests {
             ]
         );
         assert_eq!((results[0].quantity, results[3].quantity, results[3].version), (5, 9, 8));
-        let changes = shelf.finish();
+        let changes = shelf.finish(DateTime::UNIX_EPOCH);
         assert_eq!((changes.levels.len(), changes.movements.len(), changes.events.len()), (1, 1, 1));
     }
 
@@ -214,8 +214,8 @@ mod tests {
         let row = set(0, 2, Some(5), Some(7));
         let results = shelf.change(&change(vec![Ok(row.clone()), Ok(row)]));
         assert_eq!(outcomes(&results), [RowOutcome::Applied, RowOutcome::Conflict]);
-        let level = shelf.finish().levels[0].1;
-        assert_eq!((level.sellable, level.available(), level.oversold()), (2, 0, 2), "promised stays promised");
+        let level = shelf.finish(DateTime::UNIX_EPOCH).levels[0].1;
+        assert_eq!((level.sellable, level.free(), level.oversold()), (2, -2, 2), "promised stays promised");
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
                 RowOutcome::Applied,
             ]
         );
-        assert_eq!(shelf.finish().levels[0].1.sellable, 3);
+        assert_eq!(shelf.finish(DateTime::UNIX_EPOCH).levels[0].1.sellable, 3);
     }
 
     proptest! {
@@ -260,7 +260,7 @@ mod tests {
                 }
                 prop_assert_eq!(model[&row.key], result.quantity);
             }
-            let changes = shelf.finish();
+            let changes = shelf.finish(DateTime::UNIX_EPOCH);
             for (key, level) in &changes.levels {
                 let flowed: i64 = changes
                     .movements

@@ -388,9 +388,14 @@ impl Script {
                     hold_id: id.into(),
                     terms: HoldTerms::Hard,
                     channel: None,
+                    partner: None,
+                    shopper: None,
+                    replaces: None,
+                    longest: TimeDelta::zero(),
                     reference: String::new(),
                     fingerprint: [1; 32],
                     allow_partial: false,
+                    owed: false,
                     lines: vec![(key(*s, *l), *q)],
                 })]
             }
@@ -508,7 +513,7 @@ proptest! {
             match step {
                 Step::NextDay => now += TimeDelta::days(1),
                 Step::EndGroup => {
-                    tables.write(std::mem::take(&mut shelf).finish());
+                    tables.write(std::mem::take(&mut shelf).finish(now));
                     tables.check();
                     shelf = tables.open();
                 }
@@ -525,7 +530,7 @@ proptest! {
                 }
             }
         }
-        tables.write(shelf.finish());
+        tables.write(shelf.finish(now));
         tables.check();
     }
 }
@@ -535,11 +540,11 @@ fn a_document_s_hold_is_nobody_else_s_to_resolve() {
     let mut shelf = Tables::default().open();
     let hold_id = HoldIds::new(Uuid::from_u128(7)).nth(0);
     shelf.levels.insert(key(0, 0), Level { sellable: 5, ..Level::default() });
-    shelf.hold_for_document(hold_id, String::new(), vec![(key(0, 0), 3)], false, start()).unwrap();
+    shelf.hold_for_document(hold_id, String::new(), vec![(key(0, 0), 3)], Taking::Whole, start()).unwrap();
     let commands = [
         Command::Commit(CommitHold { hold_id, lines: None, effective_at: start() }),
         Command::Release { hold_id },
-        Command::Extend { hold_id, until: start() },
+        Command::Extend { hold_id, until: start(), longest: TimeDelta::days(1) },
     ];
     for command in commands {
         assert_eq!(shelf.apply(&command, start()), Err(Refusal::HoldOwned { hold_id }));
@@ -564,7 +569,7 @@ fn what_a_count_did_not_find_cannot_be_allocated_any_more() {
             shelf.apply(&command, start()).unwrap();
         }
     }
-    let changes = shelf.finish();
+    let changes = shelf.finish(start());
     // Of 10, 8 were held and 5 are gone; 1 was shipped, and of the 7 that should follow 4 are there.
     assert_eq!((changes.transfers[0].lines[0].shipped, changes.transfers[0].lines[0].allocated), (1, 4));
 }
@@ -585,7 +590,7 @@ fn a_count_is_posted_whole_or_not_at_all() {
     let mut tables = Tables::default();
     for (number, step) in steps.iter().enumerate() {
         if matches!(step, Step::EndGroup) {
-            tables.write(std::mem::take(&mut shelf).finish());
+            tables.write(std::mem::take(&mut shelf).finish(start()));
             shelf = tables.open();
         }
         for command in script.commands(number as u128, step, start()) {

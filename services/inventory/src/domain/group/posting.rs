@@ -118,7 +118,7 @@ mod tests {
         assert!(matches!(post(&mut shelf, &[broken.clone(), gone]), Err(Refusal::InsufficientStock { .. })));
         let after = post(&mut shelf, &[broken, (Account::Production, bucket(Bucket::Sellable), 4)]).unwrap();
         assert_eq!((after.sellable, after.damaged, after.version), (7, 2, 2));
-        assert_eq!(shelf.finish().movements.len(), 2, "the refused lines left no trace");
+        assert_eq!(shelf.finish(DateTime::UNIX_EPOCH).movements.len(), 2, "the refused lines left no trace");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Promises for a day, on the shelf: granted on locked levels and their future, served when goods come in.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use oneshelf_values::{ChannelId, HoldTerms, PromiseId};
 use uuid::Uuid;
 
-use super::{Answer, HoldStock, Refusal, Shelf, ShortLine};
+use super::{Answer, HoldStock, Refusal, Shelf, ShortLine, Taking};
 use crate::domain::{
     document::{self, DocumentKind, HoldIds},
     event::Event,
@@ -99,7 +99,7 @@ impl Shelf {
         for (place, (key, quantity)) in new.lines.iter().enumerate() {
             let level =
                 self.levels.get(key).ok_or_else(|| Refusal::LocationNotFound { location: key.location.clone() })?;
-            let (shelf, future) = (level.free(), self.futures.entry(key.clone()).or_default());
+            let (shelf, future) = (level.promisable(), self.futures.entry(key.clone()).or_default());
             let available = future.available_to_promise(shelf, due, today);
             if available < *quantity {
                 short.push(ShortLine {
@@ -122,7 +122,7 @@ impl Shelf {
         let mut held_by = Vec::new();
         if !from_shelf.is_empty() {
             let hold_id = command.hold_ids.nth(0);
-            self.hold_for_document(hold_id, promise_id.to_string(), from_shelf, false, now)?;
+            self.hold_for_document(hold_id, promise_id.to_string(), from_shelf, Taking::Whole, now)?;
             held_by.push(hold_id);
             self.promise_holds.push((promise_id, hold_id));
         }
@@ -190,12 +190,17 @@ impl Shelf {
             hold_id: request_id.into(),
             terms: HoldTerms::Hard,
             channel: promise.channel.clone(),
+            partner: None,
+            shopper: None,
+            replaces: None,
+            longest: TimeDelta::zero(),
             reference: promise.reference.clone(),
             fingerprint,
             allow_partial: false,
+            owed: true,
             lines: promise.lines.iter().map(|line| (line.key.clone(), line.quantity)).collect(),
         };
-        self.hold(&hold, now)?;
+        self.hold(&hold, now, now)?;
         Ok(())
     }
 
@@ -208,7 +213,7 @@ impl Shelf {
         now: DateTime<Utc>,
     ) -> Result<(), Refusal> {
         let Some(future) = self.futures.get_mut(key) else { return Ok(()) };
-        let available = self.levels.get(key).map_or(0, Level::available);
+        let available = self.levels.get(key).map_or(0, |level| level.free().max(0));
         let served = future.serve(units.min(available));
         if served.is_empty() {
             return Ok(());
@@ -217,7 +222,7 @@ impl Shelf {
         for (claim, filled) in served {
             let Some(hold_id) = hold_ids.next() else { continue };
             let lines = vec![(key.clone(), filled)];
-            self.hold_for_document(hold_id, claim.promise_id.to_string(), lines, false, now)?;
+            self.hold_for_document(hold_id, claim.promise_id.to_string(), lines, Taking::Owed, now)?;
             self.promise_holds.push((claim.promise_id, hold_id));
             if let Some(promise) = self.documents.promises.get_mut(&claim.promise_id) {
                 promise.held_by.push(hold_id);

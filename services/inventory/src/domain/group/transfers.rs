@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use oneshelf_values::{LocationId, Sku, TransferId};
 use uuid::Uuid;
 
-use super::{Account, Answer, Bucket, Cause, Posting, Refusal, Shelf};
+use super::{Account, Answer, Bucket, Cause, Posting, Refusal, Shelf, Taking};
 use crate::domain::{
     document::{DocumentKind, HoldIds},
     stock_level::LevelKey,
@@ -87,7 +87,8 @@ impl Shelf {
             TransferAct::Allocate { allow_partial } => {
                 let lines = transfer.to_allocate()?;
                 let hold_id = command.hold_ids.nth(0);
-                let hold = self.hold_for_document(hold_id, cause.reference, lines, *allow_partial, now)?;
+                let how = if *allow_partial { Taking::Partly } else { Taking::Whole };
+                let hold = self.hold_for_document(hold_id, cause.reference, lines, how, now)?;
                 transfer.allocate(hold_id, hold.promise.granted());
             }
             TransferAct::Ship { lines, expected_on, release_rest } => {
@@ -203,7 +204,7 @@ impl Shelf {
         self.take(hold, &resolution, &Account::InTransit, "transfer_shipped", &cause)?;
         let rest = if release_rest { Vec::new() } else { transfer.allocated() };
         let next = command.hold_ids.nth(0);
-        let held = self.hold_for_document(next, cause.reference, rest, true, now).ok();
+        let held = self.hold_for_document(next, cause.reference, rest, Taking::Partly, now).ok();
         let granted: Vec<(Sku, i64)> = held.iter().flat_map(granted_by_sku).collect();
         transfer.keep_allocated(held.is_some().then_some((next, &granted)));
         Ok(())

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use oneshelf_kit::{idempotency::Key, status::Violations};
 use oneshelf_proto::inventory::v1 as proto;
-use oneshelf_values::{ChannelId, Clock, HoldId, HoldTerms, hold::Standing};
+use oneshelf_values::{ChannelId, Clock, HoldId, HoldTerms, PartnerId, ShopperId, hold::Standing};
 use prost::Message;
 use tonic::Status;
 
@@ -38,6 +38,19 @@ pub fn hold_request(request: &proto::HoldStockRequest, clock: &Clock) -> Result<
         })
         .collect();
     let channel = channel(&mut violations, &request.channel_id);
+    let partner = partner(&mut violations, &request.partner_id);
+    let shopper = (!request.shopper_id.is_empty())
+        .then(|| violations.check("shopper_id", request.shopper_id.parse::<ShopperId>()))
+        .flatten();
+    let replaces = (!request.replaces_hold_id.is_empty())
+        .then(|| violations.check("replaces_hold_id", request.replaces_hold_id.parse::<HoldId>()))
+        .flatten();
+    if replaces.is_some() && (request.shopper_id.is_empty() || request.kind == i32::from(proto::HoldKind::Hard)) {
+        violations.add("replaces_hold_id", "needs a shopper_id and a soft hold");
+    }
+    if replaces.is_some() && replaces == id.map(HoldId::from) {
+        violations.add("replaces_hold_id", "must be another hold");
+    }
     let reference = reference(&mut violations, &request.reference);
     let terms = match proto::HoldKind::try_from(request.kind) {
         Ok(proto::HoldKind::Hard) => {
@@ -60,9 +73,15 @@ pub fn hold_request(request: &proto::HoldStockRequest, clock: &Clock) -> Result<
             hold_id: HoldId::from(hold_id),
             terms: terms?,
             channel,
+            partner,
+            shopper,
+            replaces,
+            // Set by the use case, which knows the configuration.
+            longest: TimeDelta::MAX,
             reference: reference?,
             fingerprint: Key::of("HoldStock", hold_id, request).fingerprint,
             allow_partial: request.allow_partial,
+            owed: false,
             lines,
         })
     })();
@@ -134,6 +153,11 @@ pub(super) fn channel(violations: &mut Violations, text: &str) -> Option<Channel
     (!text.is_empty()).then(|| violations.check("channel_id", text.parse())).flatten()
 }
 
+/// An optional partner, likewise.
+pub(super) fn partner(violations: &mut Violations, text: &str) -> Option<PartnerId> {
+    (!text.is_empty()).then(|| violations.check("partner_id", text.parse())).flatten()
+}
+
 pub fn hold_message(hold: &StockHold, now: DateTime<Utc>) -> proto::Hold {
     let state = match hold.promise.standing(now) {
         Standing::Held => proto::HoldState::Held,
@@ -167,5 +191,7 @@ pub fn hold_message(hold: &StockHold, now: DateTime<Utc>) -> proto::Hold {
         expire_time: hold.expires_at().map(timestamp),
         create_time: Some(timestamp(hold.created_at)),
         resolve_time: hold.promise.resolved_at().map(timestamp),
+        partner_id: hold.partner.as_ref().map_or_else(String::new, PartnerId::to_string),
+        shopper_id: hold.shopper.as_ref().map_or_else(String::new, ShopperId::to_string),
     }
 }

@@ -6,7 +6,9 @@ mod counts;
 mod holds;
 mod inbounds;
 mod ledger;
+mod locations;
 mod movements;
+mod policies;
 mod promises;
 mod records;
 mod transfers;
@@ -32,12 +34,18 @@ pub use self::{
         drift_message, export_request, finding_id, new_reason_code, posting, reason_code_message, repair,
         repair_message, resume_token,
     },
+    locations::{location_filter, location_id, location_message, location_ref, location_update, new_location},
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
+    policies::{
+        ring_fence_message, ring_fence_token, ring_fences, ring_fences_response, sku_policies, sku_policies_response,
+        sku_policy_message, stock_policies, stock_policies_response, stock_policy_message,
+    },
     promises::{
         atp_request, cancel_promise, commit_promise, promise_filters, promise_id, promise_message, promise_stock,
     },
     records::{
-        as_of_request, availability_message, availability_request, filters, location_id, location_message, new_location,
+        as_of_request, availability_message, availability_request, explain_request, explanation_message, filters,
+        pickup_request, place_message,
     },
     transfers::{
         allocate_transfer, approve_transfer, cancel_transfer, create_transfer, receive_transfer, resolve_transfer,

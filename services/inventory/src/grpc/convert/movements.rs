@@ -9,7 +9,9 @@ use tonic::Status;
 use super::{MAX_LINES, MAX_QUANTITY, complete, instant, line_count, location, quantity, reference, request_id, sku};
 use crate::{
     domain::{
+        availability::Breakdown,
         group::{AdjustmentReason, MoveKind, MoveLine},
+        policy::{Asker, Rules},
         stock_level::{Bucket, Level, LevelKey},
     },
     time::timestamp,
@@ -152,10 +154,12 @@ pub fn level_message(key: &LevelKey, level: &Level, expired: i64, updated_at: Da
         quarantine: level.quarantine,
         soft_held: level.soft_held,
         hard_held: level.hard_held,
-        available: live.available(),
+        available: Breakdown::of(&live, Rules::default(), Asker::default(), updated_at).available,
         oversold: live.oversold(),
         version: level.version,
         update_time: Some(timestamp(updated_at)),
+        safety_stock: level.safety_stock,
+        backorder_limit: level.backorder_limit,
     }
 }
 

@@ -4,6 +4,8 @@ use oneshelf_inventory::{MIGRATOR, config::Config, server, verify};
 use oneshelf_kit::{
     auth::{NewKey, Scope},
     grpc::client::ClientChannel,
+    outbox,
+    schema::Schema,
 };
 use oneshelf_proto::{
     FILE_DESCRIPTOR_SET,
@@ -135,6 +137,14 @@ impl Shelf {
     /// A client without any key.
     pub async fn stranger(&self) -> InventoryServiceClient<tonic::transport::Channel> {
         InventoryServiceClient::connect(format!("http://{}", self.server.address())).await.unwrap()
+    }
+
+    /// The newest that was announced of a level, such as `A@WH`.
+    pub async fn announced(&self, level: &str) -> pb::StockLevelChanged {
+        let told = outbox::read_all(self.db.pool(), Schema::new("inventory")).await.unwrap();
+        let of_level = told.iter().filter(|told| told.event.aggregate_id == level);
+        let newest = of_level.max_by_key(|told| told.event.aggregate_version).expect("the level was announced");
+        newest.event.decode().unwrap()
     }
 
     /// How many rows all tables of the service have: what a refused request must not change.

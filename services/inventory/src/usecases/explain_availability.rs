@@ -1,0 +1,65 @@
+//! Why a channel may sell what it may sell: every location with every subtraction.
+
+use chrono::{DateTime, Utc};
+use oneshelf_kit::auth::Caller;
+use oneshelf_values::{LocationId, Sku};
+
+use super::{
+    Error, Inventory,
+    figures::{SEE_QUANTITIES, Who},
+};
+use crate::domain::{
+    availability::{self, Band, Breakdown},
+    policy::FenceOwner,
+};
+
+/// One location.
+#[derive(Debug, Clone)]
+pub struct Explained {
+    pub location: LocationId,
+    pub breakdown: Breakdown,
+    /// Whose fences, and what is left of each.
+    pub fences: Vec<(FenceOwner, i64)>,
+    pub oversold: i64,
+    pub version: i64,
+}
+
+/// The whole network.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    pub sku: Sku,
+    pub available: i64,
+    pub network_threshold: i64,
+    pub band: Band,
+    pub locations: Vec<Explained>,
+    pub read_at: DateTime<Utc>,
+}
+
+impl Inventory {
+    /// Reads the tables as they are now.
+    pub async fn explain_availability(&self, caller: &Caller, who: Who, sku: Sku) -> Result<Explanation, Error> {
+        caller.require(SEE_QUANTITIES)?;
+        let (who, read_at) = (who.within(caller)?, self.clock.now());
+        let locations = self.locations_of(&who.channel).await?;
+        let shelf = self.read_live(&[sku.as_str()], &locations, read_at).await?;
+        let explained: Vec<Explained> = shelf
+            .levels
+            .iter()
+            .map(|live| Explained {
+                location: live.key.location.clone(),
+                breakdown: shelf.breakdown(live, who.asker()),
+                fences: availability::fences_of_others(shelf.rules(&live.key), who.asker(), read_at)
+                    .map(|(fence, left)| (fence.owner.clone(), left))
+                    .collect(),
+                oversold: live.level.oversold(),
+                version: live.level.version,
+            })
+            .collect();
+        let first = shelf.levels.first();
+        let network_threshold =
+            first.and_then(|live| shelf.rules(&live.key).sku).map_or(0, |policy| policy.network_threshold);
+        let available = availability::network(explained.iter().map(|one| one.breakdown.available), network_threshold);
+        let band = Band::of(available, first.map_or(0, |live| live.low_threshold));
+        Ok(Explanation { sku, available, network_threshold, band, locations: explained, read_at })
+    }
+}
