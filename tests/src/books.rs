@@ -13,7 +13,8 @@ pub fn queues() -> Vec<String> {
     subscriptions().iter().map(|subscription| subscription.queue.to_owned()).collect()
 }
 
-fn subscriptions() -> Vec<Subscription> {
+/// What every service listens to.
+pub fn subscriptions() -> Vec<Subscription> {
     [
         oneshelf_catalog::consumers::SUBSCRIPTIONS,
         oneshelf_inventory::consumers::SUBSCRIPTIONS,

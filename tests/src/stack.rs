@@ -189,6 +189,21 @@ impl Stack {
         Shop::new(connect_lazy(&config, &self.key).expect("the address and key are well formed"), Clock::system())
     }
 
+    /// `deploy/local/up` or `down`.
+    pub fn local(&self, script: &str, args: &[&str]) {
+        let mut command = clean(&root().join("deploy/local").join(script));
+        run(command.args(args).env("ONESHELF_LOCAL_DIR", self.dir.path()));
+    }
+
+    /// A file that `deploy/local` keeps.
+    pub fn kept(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.dir.path().join(name).exists()
+    }
+
     /// `deploy/local/ctl <server> <verb>`.
     pub async fn ctl(&self, server: &'static str, verb: &'static str) {
         let mut command = clean(&root().join("deploy/local/ctl"));
@@ -235,7 +250,7 @@ impl Stack {
 }
 
 /// A free port, for a process that cannot tell which one it took.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a bound listener has an address").port()
 }

@@ -25,7 +25,12 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     })
 }
 
-/// Collects everything that is wrong with a request, so that the caller learns all of it at once.
+/// So many fields, or lines, are named at most. What is told travels in headers, and clients bound those: at 16 KiB, some
+/// at 8. A basket of 2,000 wrong lines must still be told more than "the connection broke".
+pub const MAX_DETAILS: usize = 32;
+
+/// Collects what is wrong with a request, so that the caller learns all of it at once: how many fields, and the first
+/// [`MAX_DETAILS`] by name.
 ///
 /// ```
 /// # use oneshelf_kit::status::Violations;
@@ -41,7 +46,10 @@ pub fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
 /// # }
 /// ```
 #[derive(Debug, Default)]
-pub struct Violations(Vec<FieldViolation>);
+pub struct Violations {
+    named: Vec<FieldViolation>,
+    count: usize,
+}
 
 impl Violations {
     pub fn new() -> Self {
@@ -50,7 +58,10 @@ impl Violations {
 
     /// `field` is the path in the request: `lines[3].quantity`.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(FieldViolation::new(field, description));
+        self.count += 1;
+        if self.named.len() < MAX_DETAILS {
+            self.named.push(FieldViolation::new(field, description));
+        }
     }
 
     /// The value, or `None` and a violation in the error's words.
@@ -73,23 +84,21 @@ impl Violations {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.count == 0
     }
 
     pub fn into_result(self) -> Result<(), Status> {
         if self.is_empty() { Ok(()) } else { Err(self.into_status()) }
     }
 
-    /// INVALID_ARGUMENT with a BadRequest that names every field; the message repeats the first.
+    /// INVALID_ARGUMENT with a BadRequest that names the fields; the message repeats the first.
     pub fn into_status(self) -> Status {
-        let message = match &self.0[..] {
-            [] => "the request is malformed".to_owned(),
-            [only] => format!("{}: {}", only.field, only.description),
-            [first, rest @ ..] => {
-                format!("{}: {} (and {} more)", first.field, first.description, rest.len())
-            }
+        let message = match (&self.named[..], self.count) {
+            ([], _) => "the request is malformed".to_owned(),
+            ([first, ..], 1) => format!("{}: {}", first.field, first.description),
+            ([first, ..], count) => format!("{}: {} (and {} more)", first.field, first.description, count - 1),
         };
-        Status::with_error_details(Code::InvalidArgument, message, ErrorDetails::with_bad_request(self.0))
+        Status::with_error_details(Code::InvalidArgument, message, ErrorDetails::with_bad_request(self.named))
     }
 }
 
@@ -102,6 +111,21 @@ pub fn error_info<K: Into<String>, V: Into<String>>(
     metadata: impl IntoIterator<Item = (K, V)>,
 ) -> Status {
     Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, domain, pairs(metadata)))
+}
+
+/// INVALID_ARGUMENT that only the service's data shows, such as a currency that is not the account's: recognised by
+/// `reason`, and with the field that is to be corrected.
+pub fn bad_field<K: Into<String>, V: Into<String>>(
+    field: impl Into<String>,
+    message: impl Into<String>,
+    domain: &str,
+    reason: &str,
+    metadata: impl IntoIterator<Item = (K, V)>,
+) -> Status {
+    let message = message.into();
+    let mut details = ErrorDetails::with_bad_request_violation(field, message.clone());
+    details.set_error_info(reason, domain, pairs(metadata));
+    Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
 /// As [`error_info`], with the time after which the same request may succeed.
@@ -155,6 +179,17 @@ pub fn unavailable(error: &(dyn Error + 'static)) -> Status {
     )
 }
 
+/// What tonic says of a request that it cannot read, or that is larger than may be: INTERNAL and OUT_OF_RANGE. It is the
+/// caller's to mend, so it is INVALID_ARGUMENT here; INTERNAL wakes an operator, who could do nothing about it.
+pub fn unreadable(status: Status) -> Status {
+    match status.code() {
+        Code::Internal | Code::OutOfRange if status.message() != INTERNAL_TEXT => {
+            Status::invalid_argument(format!("the request cannot be read: {}", status.message()))
+        }
+        _ => status,
+    }
+}
+
 /// INTERNAL with fixed words; the chain is logged here, once.
 pub fn internal(error: &(dyn Error + 'static)) -> Status {
     tracing::error!(error = %Chain(error), "internal error");
@@ -182,6 +217,28 @@ mod tests {
         let details = status.get_details_bad_request().unwrap();
         let fields: Vec<_> = details.field_violations.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(fields, ["lines[3].quantity", "request_id"]);
+    }
+
+    #[test]
+    fn of_very_many_violations_the_first_are_named_and_all_are_counted() {
+        let mut violations = Violations::new();
+        for line in 0..20_000 {
+            violations.add(format!("lines[{line}].sku"), "must not be empty");
+        }
+        let status = violations.into_status();
+        assert_eq!(status.message(), "lines[0].sku: must not be empty (and 19999 more)");
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations.len(), MAX_DETAILS);
+        // Base64 makes 4 bytes of 3.
+        assert!(status.details().len() * 4 / 3 < 4_096, "{}", status.details().len());
+    }
+
+    #[test]
+    fn what_the_data_shows_to_be_wrong_has_a_reason_and_a_field() {
+        let status =
+            bad_field("amount.currency_code", "in GBP", "partners.oneshelf", "CURRENCY_MISMATCH", [("account", "GBP")]);
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(status.get_details_error_info().unwrap().reason, "CURRENCY_MISMATCH");
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "amount.currency_code");
     }
 
     #[test]

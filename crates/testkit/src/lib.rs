@@ -13,7 +13,9 @@
 //! | waiting without sleeping | [`wait_for`] |
 //! | one or more services on a port, and clients with a key | [`Server`] |
 //! | a network that breaks on command | [`Proxy`] |
+//! | every field of every request spoilt in turn | [`bad_input`] |
 
+pub mod bad_input;
 mod database;
 mod environment;
 mod proxy;

@@ -119,7 +119,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Migrate => migrate::run(&load()?).await,
         Command::Keys(command) => keys::run(command, &load_for(&[])?).await,
         Command::Verify(args) => verify::run(&args, &load()?).await,
-        Command::Replay(args) => replay::run(args).await,
+        Command::Replay(args) => replay::run(args, load, file.as_deref()).await,
         Command::Import(command) => import::run(command).await,
         Command::Export(command) => export::run(command).await,
         Command::Bench(args) => bench::run(&args, load()?).await,

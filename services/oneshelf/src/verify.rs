@@ -15,7 +15,7 @@ use oneshelf_values::{Clock, OrderId};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::config::Config;
+use crate::{config::Config, migrate};
 
 #[derive(Args)]
 pub struct VerifyArgs {
@@ -25,6 +25,9 @@ pub struct VerifyArgs {
 }
 
 pub async fn run(args: &VerifyArgs, config: &Config) -> anyhow::Result<ExitCode> {
+    for (name, migrator, database) in migrate::schemas(config) {
+        migrate::check(name, migrator, database).await?;
+    }
     let checks = all(config).await?;
     for check in &checks {
         let verdict = if check.violations == 0 { "ok" } else { "BROKEN" };

@@ -5,7 +5,8 @@
 //! 3. a place among the calls in progress is taken, or RESOURCE_EXHAUSTED at once: shedding early is what keeps a
 //!    server quick under more load than it can carry
 //! 4. the key is checked, then its scope for this verb
-//! 5. the handler runs under the deadline; a panic is INTERNAL and stays in this call
+//! 5. the handler runs under the deadline; a panic is INTERNAL and stays in this call, and a request that cannot be read
+//!    is INVALID_ARGUMENT
 //! 6. the outcome is measured
 //!
 //! One service instead of a layer each: the whole road is one future, boxed once, and reads as one paragraph.
@@ -33,7 +34,7 @@ use super::{
 };
 use crate::{
     auth::{Authenticator, scope_missing},
-    status::{self, INTERNAL_TEXT, RETRY_DELAY},
+    status::{self, INTERNAL_TEXT, RETRY_DELAY, unreadable},
     telemetry,
 };
 
@@ -146,7 +147,11 @@ async fn run(mut routes: Routes, request: Request<Body>) -> Result<Response<Body
     // The request is gone after a panic and what handlers share (pools, locks, queues) survives one.
     let answered = AssertUnwindSafe(async move { routes.call(request).await }).catch_unwind();
     match answered.await {
-        Ok(Ok(response)) => Ok(response),
+        Ok(Ok(response)) => match Status::from_header_map(response.headers()) {
+            // What our handlers refuse has other codes, or our own words.
+            Some(refused) if matches!(refused.code(), Code::Internal | Code::OutOfRange) => Err(unreadable(refused)),
+            _ => Ok(response),
+        },
         Ok(Err(never)) => match never {},
         // The panic hook has logged it.
         Err(_) => Err(Status::internal(INTERNAL_TEXT)),

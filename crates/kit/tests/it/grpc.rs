@@ -128,6 +128,24 @@ async fn a_key_may_call_only_the_verbs_of_its_scopes() {
 }
 
 #[tokio::test]
+async fn a_request_that_cannot_be_read_is_the_callers_to_mend() {
+    let running = Running::start(|_| {}).await;
+    let head = |length: usize| {
+        format!(
+            "POST {} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-type: application/grpc-web+proto\r\n\
+             authorization: Bearer {}\r\ncontent-length: {length}\r\n\r\n",
+            PATHS.echo,
+            running.service_key().expose_secret(),
+        )
+    };
+    // A field whose end is missing; an unknown compression; nothing at all.
+    for body in [&[0, 0, 0, 0, 2, 10, 9][..], &[7, 0, 0, 0, 0], &[]] {
+        let answer = running.http([head(body.len()).as_bytes(), body].concat()).await;
+        assert!(answer.contains("grpc-status: 3") || answer.contains("grpc-status:3"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_method_is_unimplemented() {
     let running = Running::start(|_| {}).await;
     for path in ["/oneshelf.test.v1.TestService/Nothing", "/oneshelf.inventory.v1.InventoryService/HoldStock"] {

@@ -31,10 +31,14 @@ impl Shop {
     pub(crate) async fn open() -> Self {
         let database = Database::new(&[]).await;
         create_kit_tables(database.pool(), "shop").await;
-        sqlx::query("CREATE TABLE shop.effects (queue TEXT NOT NULL, aggregate_id TEXT NOT NULL)")
-            .execute(database.pool())
-            .await
-            .unwrap();
+        // The position tells the order of application. Where a row lies in the table does not: a vacuum lets later rows
+        // into earlier pages, and connections of a pool fill pages side by side.
+        sqlx::query(
+            "CREATE TABLE shop.effects (position BIGINT GENERATED ALWAYS AS IDENTITY, queue TEXT NOT NULL, aggregate_id TEXT NOT NULL)",
+        )
+        .execute(database.pool())
+        .await
+        .unwrap();
         Self { database, schema: Schema::new("shop"), clock: clock(), stop: CancellationToken::new() }
     }
 
@@ -114,7 +118,7 @@ impl Shop {
 
     /// What consumer `queue` applied, in the order of application.
     pub(crate) async fn effects(&self, queue: &str) -> Vec<String> {
-        sqlx::query_scalar(AssertSqlSafe("SELECT aggregate_id FROM shop.effects WHERE queue = $1 ORDER BY ctid"))
+        sqlx::query_scalar(AssertSqlSafe("SELECT aggregate_id FROM shop.effects WHERE queue = $1 ORDER BY position"))
             .bind(queue)
             .fetch_all(self.pool())
             .await

@@ -24,7 +24,12 @@ pub enum Refusal {
     #[error("the channel {channel} has no price list")]
     NoChannelList { channel: ChannelId },
     #[error("the price list is in {expected}, not in {found}")]
-    CurrencyMismatch { expected: Currency, found: Currency },
+    CurrencyMismatch {
+        expected: Currency,
+        found: Currency,
+        /// The place among the entries of a publish; `None`: the currency of the whole.
+        entry: Option<usize>,
+    },
     #[error("prices are taken at an instant that lies ahead")]
     PriceTimeAhead,
     #[error(transparent)]

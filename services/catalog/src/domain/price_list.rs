@@ -99,8 +99,9 @@ impl Publication {
         activate_at: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<Self, Refusal> {
-        if let Some(other) = entries.iter().map(|e| e.unit_price.currency()).find(|c| *c != currency) {
-            return Err(Refusal::CurrencyMismatch { expected: currency, found: other });
+        let mut currencies = entries.iter().map(|entry| entry.unit_price.currency()).enumerate();
+        if let Some((entry, found)) = currencies.find(|(_, found)| *found != currency) {
+            return Err(Refusal::CurrencyMismatch { expected: currency, found, entry: Some(entry) });
         }
         let activate_at = activate_at.map_or(now, |at| at.max(now));
         let entries: Vec<PriceEntry> = entries
@@ -209,7 +210,7 @@ mod tests {
     fn an_entry_in_another_currency_is_refused() {
         let mut entry = price("A", None, None);
         entry.unit_price = UnitPrice::new(1, Currency::EUR);
-        let expected = Refusal::CurrencyMismatch { expected: Currency::GBP, found: Currency::EUR };
-        assert_eq!(settle(vec![entry], None), Err(expected));
+        let expected = Refusal::CurrencyMismatch { expected: Currency::GBP, found: Currency::EUR, entry: Some(1) };
+        assert_eq!(settle(vec![price("B", None, None), entry], None), Err(expected));
     }
 }

@@ -1,8 +1,9 @@
 //! What a caller is told. The one place where an error becomes a status.
 
-use oneshelf_kit::status::{self, Violations, error_info, retry_info};
+use oneshelf_kit::status::{self, Violations, bad_field, error_info, retry_info};
 use oneshelf_pricing::{EntryFault, Place, Refusal as Unpriced};
 use oneshelf_proto::catalog::v1::ErrorReason;
+use oneshelf_values::Currency;
 use tonic::{Code, Status};
 
 use crate::{
@@ -19,9 +20,7 @@ pub(super) fn status(error: Error) -> Status {
     match error {
         Error::Refused(refusal) => refused(&refusal),
         Error::NotFound { kind, ref id } => not_found(kind, id.clone(), &error),
-        Error::RequestIdReused => {
-            inform(Code::InvalidArgument, &error, ErrorReason::RequestIdReused, [("field", "request_id".to_owned())])
-        }
+        Error::RequestIdReused => bad("request_id", &error, ErrorReason::RequestIdReused, NONE),
         Error::OutOfScope => inform(Code::PermissionDenied, &error, ErrorReason::OutOfScope, NONE),
         Error::Denied(denied) => denied.into(),
         Error::Conflict(ref source) => {
@@ -34,7 +33,7 @@ pub(super) fn status(error: Error) -> Status {
 }
 
 fn refused(refusal: &Refusal) -> Status {
-    use Code::{AlreadyExists, FailedPrecondition, InvalidArgument};
+    use Code::{AlreadyExists, FailedPrecondition};
     match refusal {
         Refusal::ProductExists { product_id } => {
             inform(AlreadyExists, refusal, ErrorReason::ProductExists, [("product_id", product_id.to_string())])
@@ -64,9 +63,10 @@ fn refused(refusal: &Refusal) -> Status {
             let channel = [("channel_id", channel.to_string())];
             inform(FailedPrecondition, refusal, ErrorReason::PriceListNotFound, channel)
         }
-        Refusal::CurrencyMismatch { expected, found } => {
-            let pair = [("expected", expected.to_string()), ("found", found.to_string())];
-            inform(InvalidArgument, refusal, ErrorReason::CurrencyMismatch, pair)
+        Refusal::CurrencyMismatch { expected, found, entry } => {
+            let field = entry.map(|entry| format!("entries[{entry}].unit_price.currency_code"));
+            let field = field.as_deref().unwrap_or("currency_code");
+            bad(field, refusal, ErrorReason::CurrencyMismatch, expected_and_found(*expected, *found))
         }
         Refusal::PriceTimeAhead => violation("price_time", "must not be in the future"),
         Refusal::Entries(entries) => entry_violations(entries),
@@ -75,7 +75,7 @@ fn refused(refusal: &Refusal) -> Status {
 }
 
 fn not_priced(refusal: &Unpriced) -> Status {
-    use Code::{FailedPrecondition, InvalidArgument};
+    use Code::FailedPrecondition;
     match refusal {
         Unpriced::PriceNotFound { line, sku } => {
             inform(FailedPrecondition, refusal, ErrorReason::PriceNotFound, at_line(sku, *line))
@@ -89,8 +89,8 @@ fn not_priced(refusal: &Unpriced) -> Status {
             inform(FailedPrecondition, refusal, ErrorReason::DiscountExceedsTotal, amounts)
         }
         Unpriced::ListCurrency { expected, found, .. } | Unpriced::CurrencyMismatch { expected, found, .. } => {
-            let pair = [("expected", expected.to_string()), ("found", found.to_string())];
-            inform(InvalidArgument, refusal, ErrorReason::CurrencyMismatch, pair)
+            let pair = expected_and_found(*expected, *found);
+            bad("currency_code", refusal, ErrorReason::CurrencyMismatch, pair)
         }
         // The door has looked at these already.
         Unpriced::ZeroQuantity { place } => at_place(*place, "quantity", "must not be zero"),
@@ -142,14 +142,34 @@ fn violation(field: &str, text: &str) -> Status {
     violations.into_status()
 }
 
+fn expected_and_found(expected: Currency, found: Currency) -> [(&'static str, String); 2] {
+    [("expected", expected.to_string()), ("found", found.to_string())]
+}
+
+/// INVALID_ARGUMENT that the catalog's own data shows.
+fn bad<const N: usize>(
+    field: &str,
+    error: &dyn std::error::Error,
+    reason: ErrorReason,
+    metadata: [(&str, String); N],
+) -> Status {
+    let name = named(reason, error);
+    bad_field(field, error.to_string(), DOMAIN, name, metadata)
+}
+
 fn inform<const N: usize>(
     code: Code,
     error: &dyn std::error::Error,
     reason: ErrorReason,
     metadata: [(&str, String); N],
 ) -> Status {
+    let name = named(reason, error);
+    error_info(code, error.to_string(), DOMAIN, name, metadata)
+}
+
+/// The reason as clients see it; the refusal is logged on the way.
+fn named(reason: ErrorReason, error: &dyn std::error::Error) -> &'static str {
     let name = reason.as_str_name();
     tracing::info!(reason = name, error = %error, "refused");
-    let name = name.strip_prefix("ERROR_REASON_").unwrap_or(name);
-    error_info(code, error.to_string(), DOMAIN, name, metadata)
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
 }

@@ -88,7 +88,7 @@ impl Board {
             match lists.currencies.get(list) {
                 None => return Err(Refusal::NoPartnerList { price_list_id: list.clone() }),
                 Some(other) if *other != currency => {
-                    return Err(Refusal::CurrencyMismatch { expected: *other, found: currency });
+                    return Err(Refusal::CurrencyMismatch { expected: *other, found: currency, entry: None });
                 }
                 Some(_) => {}
             }
@@ -99,7 +99,7 @@ impl Board {
             (Some(first), second) => Ok(QuoteLists { first, second }),
             (None, Some(first)) => Ok(QuoteLists { first, second: None }),
             (None, None) => Err(match of_channel.first() {
-                Some((other, _)) => Refusal::CurrencyMismatch { expected: *other, found: currency },
+                Some((other, _)) => Refusal::CurrencyMismatch { expected: *other, found: currency, entry: None },
                 None => Refusal::NoChannelList { channel: channel.clone() },
             }),
         }

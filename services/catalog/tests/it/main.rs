@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what is unwrapped here is the test's own claim")]
 
 mod access;
+mod bad_input;
 mod create_price_list;
 mod get_price_book;
 mod partner_changed;

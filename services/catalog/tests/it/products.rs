@@ -38,6 +38,7 @@ async fn batch_create_products_and_get_product_give_back_what_was_made() {
     let other = BatchCreateProductsRequest { products: vec![product("X", &["X"])], ..first };
     let status = shop.client.batch_create_products(other).await.unwrap_err();
     assert_eq!(refusal(&status), (Code::InvalidArgument, "REQUEST_ID_REUSED".to_owned()));
+    assert_eq!(bad_fields(&status), ["request_id"]);
 }
 
 #[tokio::test]

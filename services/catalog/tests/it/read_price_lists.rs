@@ -70,6 +70,9 @@ async fn list_prices_refuses_bad_input_unknown_lists_and_those_of_others() {
     let mut shop = Shop::stocked().await;
     let status = shop.client.list_prices(prices_of("", "a\0", 5_001, "x")).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["price_list_id", "sku", "page_size", "page_token"]);
+    // An instant that a number can say and PostgreSQL does not know.
+    let status = shop.client.list_prices(prices_of("WEB-GBP", "", 0, "-8000000000000000000:A")).await.unwrap_err();
+    assert_eq!(bad_fields(&status), ["page_token"]);
 
     let status = shop.client.list_prices(prices_of("NONE", "", 0, "")).await.unwrap_err();
     assert_eq!(refusal(&status), (Code::NotFound, "PRICE_LIST_NOT_FOUND".to_owned()));

@@ -32,20 +32,16 @@ fn refused(refusal: &Refusal) -> Status {
             [("channel_id", channel_id.as_str())],
         ),
         Refusal::ChannelNotFound(channel_id) => not_found(channel_id, text),
-        Refusal::CursorInvalid(channel_id) => status::error_info(
-            Code::InvalidArgument,
+        Refusal::CursorInvalid(channel_id) => status::bad_field(
+            "cursor",
             text,
             DOMAIN,
             reason(ErrorReason::CursorInvalid),
             [("channel_id", channel_id.as_str())],
         ),
-        Refusal::RequestIdReused => status::error_info(
-            Code::InvalidArgument,
-            text,
-            DOMAIN,
-            reason(ErrorReason::RequestIdReused),
-            [] as [(&str, &str); 0],
-        ),
+        Refusal::RequestIdReused => {
+            status::bad_field("request_id", text, DOMAIN, reason(ErrorReason::RequestIdReused), [] as [(&str, &str); 0])
+        }
         Refusal::OutOfScope(channel_id) => status::error_info(
             Code::PermissionDenied,
             text,

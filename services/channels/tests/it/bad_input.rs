@@ -1,12 +1,58 @@
 //! Malformed requests are told every field that is wrong and change nothing; keys must be there and fit.
 
-use oneshelf_proto::channels::v1 as pb;
+use oneshelf_proto::{FILE_DESCRIPTOR_SET, channels::v1 as pb};
+use oneshelf_testkit::bad_input::{Good, assert_bad_input_is_refused};
 use tonic::Code;
 
 use crate::support::{Shop, fields, web};
 
 fn version(sku: &str, version: i64) -> pb::AcknowledgedVersion {
     pb::AcknowledgedVersion { sku: sku.to_owned(), version }
+}
+
+fn goods(shop: &Shop) -> Vec<Good> {
+    let channel_id = || "WEB".to_owned();
+    let create = pb::CreateChannelRequest { request_id: shop.id(), channel: Some(web("APP", &["WH"])) };
+    let update = pb::UpdateChannelRequest {
+        request_id: shop.id(),
+        channel: Some(pb::Channel { title: "The web shop".to_owned(), ..web("WEB", &["WH"]) }),
+        expected_version: 1,
+    };
+    let acknowledge =
+        pb::AcknowledgeRequest { request_id: shop.id(), channel_id: channel_id(), versions: vec![version("A", 1)] };
+    vec![
+        Good::new("CreateChannel", &create)
+            .ignored(&["channel.version", "channel.create_time"])
+            .any_currency(&["channel.currency_code"])
+            .at_most(&[("channel.location_ids", 1_000)]),
+        Good::new("UpdateChannel", &update)
+            .optional(&["expected_version"])
+            // Kind and currency cannot change.
+            .ignored(&["channel.kind", "channel.currency_code", "channel.version", "channel.create_time"])
+            .unbounded(&["expected_version"])
+            .at_most(&[("channel.location_ids", 1_000)]),
+        Good::new("GetChannel", &pb::GetChannelRequest { channel_id: channel_id() }),
+        Good::new("ListChannels", &pb::ListChannelsRequest { page_size: 1, page_token: "p1.WEB".to_owned() }),
+        Good::new("Subscribe", &pb::SubscribeRequest { channel_id: channel_id(), cursor: "c1.WEB.0".to_owned() })
+            .optional(&["cursor"]),
+        Good::new("Acknowledge", &acknowledge).unbounded(&["versions.version"]).at_most(&[("versions", 1_000)]),
+        Good::new(
+            "ListListings",
+            &pb::ListListingsRequest { channel_id: channel_id(), page_size: 1, page_token: "p1.A".to_owned() },
+        ),
+        Good::new("GetChannelLag", &pb::GetChannelLagRequest { channel_id: channel_id() }),
+    ]
+}
+
+#[tokio::test]
+async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
+    let shop = Shop::open().await;
+    shop.channel("WEB", &["WH"]).await;
+    shop.announce_stock("A", "WH", 5, 1).await;
+    shop.wait_for_listing("WEB", "A", |listing| listing.version == 1).await;
+    let (server, service) = (shop.server(), "oneshelf.channels.v1.ChannelsService");
+    assert_bad_input_is_refused(server, &shop.pool, FILE_DESCRIPTOR_SET, service, goods(&shop)).await;
+    shop.stop().await;
 }
 
 #[tokio::test]

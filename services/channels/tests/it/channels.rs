@@ -5,7 +5,7 @@ use oneshelf_proto::channels::v1 as pb;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::support::{Shop, refusal, refused, web};
+use crate::support::{Shop, fields, refusal, refused, web};
 
 #[tokio::test]
 async fn create_channel_registers_it_once_and_tells_others() {
@@ -25,6 +25,7 @@ async fn create_channel_registers_it_once_and_tells_others() {
     reused.channel = Some(web("web-2", &["WH"]));
     let status = client.create_channel(reused).await.unwrap_err();
     assert_eq!(refusal(&status), refused(Code::InvalidArgument, "REQUEST_ID_REUSED"));
+    assert_eq!(fields(&status), ["request_id"]);
 
     let taken = pb::CreateChannelRequest { request_id: shop.id(), ..request };
     let status = client.create_channel(taken).await.unwrap_err();

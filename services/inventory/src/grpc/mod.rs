@@ -112,6 +112,7 @@ impl InventoryService for InventoryGrpc {
         let request = request.into_inner();
         let limit = convert::page_size(request.page_size, 100, 1_000)?;
         let filter = convert::location_filter(&request)?;
+        convert::location_token(&request.page_token)?;
         let locations = self.0.list_locations(&filter, &request.page_token, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListLocationsResponse {
             next_page_token: next_token(&locations, limit, |last| last.location_id.to_string()),
@@ -200,10 +201,8 @@ impl InventoryService for InventoryGrpc {
 
     async fn commit_hold(&self, request: Request<proto::CommitHoldRequest>) -> Answer<proto::CommitHoldResponse> {
         let caller = caller(&request)?;
-        let message = request.get_ref();
-        let (key, hold_id) = convert::hold_ref("CommitHold", &message.request_id, &message.hold_id, message)?;
-        let (lines, effective_at) = convert::commit_lines(message)?;
-        let hold = self.0.commit_hold(&caller, key, hold_id, lines, effective_at).await.map_err(from_error)?;
+        let (key, commit) = convert::commit(request.get_ref())?;
+        let hold = self.0.commit_hold(&caller, key, commit).await.map_err(from_error)?;
         Ok(Response::new(proto::CommitHoldResponse { hold: Some(convert::hold_message(&hold, hold.created_at)) }))
     }
 
@@ -217,9 +216,7 @@ impl InventoryService for InventoryGrpc {
 
     async fn extend_hold(&self, request: Request<proto::ExtendHoldRequest>) -> Answer<proto::ExtendHoldResponse> {
         let caller = caller(&request)?;
-        let message = request.get_ref();
-        let (key, hold_id) = convert::hold_ref("ExtendHold", &message.request_id, &message.hold_id, message)?;
-        let ttl = convert::extension(message)?;
+        let (key, hold_id, ttl) = convert::extension(request.get_ref())?;
         let hold = self.0.extend_hold(&caller, key, hold_id, ttl).await.map_err(from_error)?;
         Ok(Response::new(proto::ExtendHoldResponse { hold: Some(convert::hold_message(&hold, hold.created_at)) }))
     }
@@ -250,22 +247,14 @@ impl InventoryService for InventoryGrpc {
         &self,
         request: Request<proto::ListStockLevelsRequest>,
     ) -> Answer<proto::ListStockLevelsResponse> {
-        let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 500, 5_000)?;
-        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
-        let after = convert::page_token(&request.page_token, 2)?;
+        let page = convert::levels_page(request.get_ref())?;
         let levels = self
             .0
-            .list_stock_levels(
-                location.as_ref(),
-                sku.as_ref(),
-                after.as_deref().map(|parts| (parts[0], parts[1])),
-                limit,
-            )
+            .list_stock_levels(page.location.as_ref(), page.sku.as_ref(), page.after.as_ref(), page.limit)
             .await
             .map_err(from_error)?;
         Ok(Response::new(proto::ListStockLevelsResponse {
-            next_page_token: next_token(&levels, limit, |last| format!("{}\t{}", last.key.sku, last.key.location)),
+            next_page_token: next_token(&levels, page.limit, convert::level_token),
             levels: levels.iter().map(convert::stored_level_message).collect(),
         }))
     }
@@ -274,30 +263,14 @@ impl InventoryService for InventoryGrpc {
         &self,
         request: Request<proto::ListMovementsRequest>,
     ) -> Answer<proto::ListMovementsResponse> {
-        let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 100, 1_000)?;
-        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
-        let Some(sku) = sku else {
-            let mut violations = oneshelf_kit::status::Violations::new();
-            violations.add("sku", "is required");
-            return Err(violations.into_status());
-        };
-        let before = match convert::page_token(&request.page_token, 2)? {
-            None => None,
-            Some(parts) => Some(
-                parts[0]
-                    .parse()
-                    .ok()
-                    .and_then(DateTime::from_timestamp_micros)
-                    .zip(parts[1].parse().ok())
-                    .ok_or_else(convert::bad_token)?,
-            ),
-        };
-        let movements = self.0.list_movements(&sku, location.as_ref(), before, limit).await.map_err(from_error)?;
+        let page = convert::movements_page(request.get_ref())?;
+        let movements = self
+            .0
+            .list_movements(&page.sku, page.location.as_ref(), page.before, page.limit)
+            .await
+            .map_err(from_error)?;
         Ok(Response::new(proto::ListMovementsResponse {
-            next_page_token: next_token(&movements, limit, |last| {
-                format!("{}\t{}", last.effective_at.timestamp_micros(), last.entry_id)
-            }),
+            next_page_token: next_token(&movements, page.limit, convert::movement_token),
             movements: movements.into_iter().map(convert::movement_message).collect(),
         }))
     }

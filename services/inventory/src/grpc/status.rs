@@ -1,6 +1,6 @@
 //! The one place where an error of this service becomes a status.
 
-use oneshelf_kit::status;
+use oneshelf_kit::status::{self, MAX_DETAILS, Violations};
 use oneshelf_proto::inventory::v1::ErrorReason;
 use oneshelf_values::LocationId;
 use tonic::{Code, Status};
@@ -17,6 +17,11 @@ pub fn from_error(error: Error) -> Status {
     match error {
         Error::Refused(refusal) => from_refusal(&refusal),
         Error::Denied(denied) => denied.into(),
+        Error::EffectiveTimeAhead => {
+            let mut violations = Violations::new();
+            violations.add("effective_time", error.to_string());
+            violations.into_status()
+        }
         Error::OutOfScope(channel) => info(
             Code::PermissionDenied,
             "the key is bound to another channel".to_owned(),
@@ -119,7 +124,10 @@ fn from_refusal(refusal: &Refusal) -> Status {
         Refusal::ChannelNotFound { channel } => {
             info(Code::NotFound, message, ErrorReason::ChannelNotFound, vec![("channel_id", channel.to_string())])
         }
-        Refusal::RequestIdReused => info(Code::InvalidArgument, message, ErrorReason::RequestIdReused, vec![]),
+        Refusal::RequestIdReused => {
+            let why = reason(ErrorReason::RequestIdReused);
+            status::bad_field("request_id", message, DOMAIN, why, [("", ""); 0])
+        }
         Refusal::QuantityOverflow { sku, location } => info(
             Code::FailedPrecondition,
             message,
@@ -243,7 +251,7 @@ fn from_refusal(refusal: &Refusal) -> Status {
     }
 }
 
-/// Names the worst line in the metadata and every short line in a PreconditionFailure.
+/// Names the worst line in the metadata, and the short lines, as many as fit, in a PreconditionFailure.
 fn insufficient(message: String, short: &[ShortLine]) -> Status {
     let worst = short.iter().max_by_key(|line| line.requested - line.available);
     let metadata = worst.into_iter().flat_map(|line| {
@@ -263,6 +271,7 @@ fn insufficient(message: String, short: &[ShortLine]) -> Status {
     details.set_precondition_failure(
         short
             .iter()
+            .take(MAX_DETAILS)
             .map(|line| {
                 PreconditionViolation::new(
                     "STOCK",

@@ -16,6 +16,7 @@ use crate::{
         hold::StockHold,
         location::Location,
         policy::{RingFence, SkuPolicy, StockPolicy},
+        stock_level::LevelKey,
     },
     store,
 };
@@ -51,10 +52,11 @@ impl Inventory {
         &self,
         location: Option<&LocationId>,
         sku: Option<&Sku>,
-        after: Option<(&str, &str)>,
+        after: Option<&LevelKey>,
         limit: i64,
     ) -> Result<Vec<StoredLevel>, Error> {
         let now = self.clock.now();
+        let after = after.map(|key| (key.sku.as_str(), key.location.as_str()));
         Ok(store::stock_levels::list_stock_levels(&self.pool, location, sku, after, limit, now).await?)
     }
 

@@ -63,6 +63,8 @@ pub enum Error {
     Refused(#[from] Refusal),
     #[error("not allowed")]
     Denied(#[from] Denied),
+    #[error("must not be more than {} days in the future", MAX_AHEAD.num_days())]
+    EffectiveTimeAhead,
     #[error("the caller is bound to another channel than {0}")]
     OutOfScope(ChannelId),
     #[error("the caller is bound to another partner than {0}")]
@@ -81,16 +83,18 @@ pub enum Error {
     Unexpected(&'static str),
 }
 
+/// How far ahead an effective time may lie. Orders takes a till's clock that is a day ahead for an instant, and its own
+/// clock need not agree with ours; what comes from further away is a mistake, and would be missing from every question
+/// about the past until then.
+const MAX_AHEAD: TimeDelta = TimeDelta::days(2);
+
 impl Inventory {
     /// When a change took effect: now, unless the caller may say otherwise.
     fn effective_at(&self, caller: &Caller, asked: Option<DateTime<Utc>>) -> Result<DateTime<Utc>, Error> {
-        match asked {
-            None => Ok(self.clock.now()),
-            Some(at) => {
-                caller.require("inventory:Backdate")?;
-                Ok(at)
-            }
-        }
+        let now = self.clock.now();
+        let Some(at) = asked else { return Ok(now) };
+        caller.require("inventory:Backdate")?;
+        if at > now + MAX_AHEAD { Err(Error::EffectiveTimeAhead) } else { Ok(at) }
     }
 }
 

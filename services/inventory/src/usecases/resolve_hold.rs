@@ -11,16 +11,20 @@ use crate::domain::{
     stock_level::LevelKey,
 };
 
+/// What is to be taken of a hold.
+#[derive(Debug, Clone)]
+pub struct Commit {
+    pub hold_id: HoldId,
+    /// `None`: everything.
+    pub lines: Option<Vec<(LevelKey, i64)>>,
+    /// `None`: now. Anything else needs the permission to backdate.
+    pub effective_at: Option<DateTime<Utc>>,
+}
+
 impl Inventory {
     /// Takes held units to the customer; what is not named is released.
-    pub async fn commit_hold(
-        &self,
-        caller: &Caller,
-        key: Key,
-        hold_id: HoldId,
-        lines: Option<Vec<(LevelKey, i64)>>,
-        effective_at: Option<DateTime<Utc>>,
-    ) -> Result<StockHold, Error> {
+    pub async fn commit_hold(&self, caller: &Caller, key: Key, commit: Commit) -> Result<StockHold, Error> {
+        let Commit { hold_id, lines, effective_at } = commit;
         let effective_at = self.effective_at(caller, effective_at)?;
         let commit = CommitHold { hold_id, lines, effective_at };
         self.resolve(caller, key, hold_id, Command::Commit(commit)).await

@@ -88,6 +88,7 @@ async fn create_location_answers_again_what_it_answered() {
     other.location.as_mut().unwrap().title = "another".to_owned();
     let reused = shelf.client.create_location(other).await.unwrap_err();
     assert_eq!((reused.code(), reason(&reused).as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+    assert_eq!(fields(&reused), ["request_id"]);
 
     let taken = pb::CreateLocationRequest { request_id: shelf.id(), ..request };
     let taken = shelf.client.create_location(taken).await.unwrap_err();

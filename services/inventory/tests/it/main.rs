@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what is unwrapped here is the test's own claim")]
 
 mod availability;
+mod bad_input;
 mod bulk;
 mod channel_changed;
 mod concurrency;

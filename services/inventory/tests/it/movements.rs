@@ -171,6 +171,8 @@ async fn list_movements_tells_where_units_came_from_newest_first() {
         (list(1_001, String::new()), "page_size"),
         (list(1, "gibberish".to_owned()), "page_token"),
         (list(1, "a\tb".to_owned()), "page_token"),
+        // An instant that a number can say and PostgreSQL does not know.
+        (list(1, "-8000000000000000000\t1".to_owned()), "page_token"),
     ] {
         assert_eq!(fields(&shelf.client.list_movements(request).await.unwrap_err()), [field]);
     }

@@ -15,8 +15,6 @@ const DEFAULT_MEMBERS_PAGE: i32 = 500;
 const MAX_MEMBERS_PAGE: i32 = 5_000;
 const DEFAULT_ENTRIES_PAGE: i32 = 100;
 const MAX_ENTRIES_PAGE: i32 = 1_000;
-/// A request with everything wrong is answered with its first mistakes.
-const MAX_VIOLATIONS: usize = 100;
 
 pub(super) fn batch_create_members(mut request: pb::BatchCreateMembersRequest) -> Result<(Key, Vec<MemberId>), Status> {
     let mut violations = Violations::new();
@@ -28,23 +26,14 @@ pub(super) fn batch_create_members(mut request: pb::BatchCreateMembersRequest) -
         return Err(violations.into_status());
     }
     let mut seen = HashSet::with_capacity(request.member_ids.len());
-    let mut wrong = 0;
+    let mut ids = Vec::with_capacity(request.member_ids.len());
     for (index, code) in request.member_ids.iter().enumerate() {
-        let field = format!("member_ids[{index}]");
         match code.parse::<MemberId>() {
-            Err(error) => violations.add(field, error.to_string()),
-            Ok(id) if seen.contains(&id) => violations.add(field, "stands twice"),
-            Ok(id) => {
-                seen.insert(id);
-                continue;
-            }
-        }
-        wrong += 1;
-        if wrong == MAX_VIOLATIONS {
-            break;
+            Err(error) => violations.add(format!("member_ids[{index}]"), error.to_string()),
+            Ok(id) if seen.insert(id.clone()) => ids.push(id),
+            Ok(_) => violations.add(format!("member_ids[{index}]"), "stands twice"),
         }
     }
-    let ids = request.member_ids.iter().filter_map(|code| code.parse().ok()).collect();
     match request_id {
         Some(id) if violations.is_empty() => Ok((Key::of("BatchCreateMembers", id.into(), &request), ids)),
         _ => Err(violations.into_status()),

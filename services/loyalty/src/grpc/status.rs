@@ -25,7 +25,9 @@ pub(super) fn to_status(error: Error) -> Status {
             | Refusal::PointsOverflow { .. },
         ) => status::internal(&error),
         Error::MemberNotFound { member_id } => status::resource_info("loyalty.v1.Member", member_id),
-        Error::RequestIdReused => info(Code::InvalidArgument, &message, ErrorReason::RequestIdReused, []),
+        Error::RequestIdReused => {
+            status::bad_field("request_id", message, DOMAIN, reason(ErrorReason::RequestIdReused), [("", ""); 0])
+        }
         Error::Database(ref cause) => match pg::kind(cause) {
             DbErrorKind::Unavailable | DbErrorKind::Retryable => status::unavailable(&error),
             DbErrorKind::Constraint(_) | DbErrorKind::Other => status::internal(&error),
@@ -34,6 +36,10 @@ pub(super) fn to_status(error: Error) -> Status {
 }
 
 fn info<const N: usize>(code: Code, message: &str, why: ErrorReason, metadata: [(&str, String); N]) -> Status {
-    let reason = why.as_str_name().trim_start_matches("ERROR_REASON_");
-    status::error_info(code, message, DOMAIN, reason, metadata)
+    status::error_info(code, message, DOMAIN, reason(why), metadata)
+}
+
+/// The enum's name without its prefix, as clients compare it.
+fn reason(reason: ErrorReason) -> &'static str {
+    reason.as_str_name().trim_start_matches("ERROR_REASON_")
 }

@@ -35,6 +35,7 @@ async fn batch_create_members_repeated_gives_the_first_answer() {
 
     let other = client.batch_create_members(request(&id, &["M-2"])).await.unwrap_err();
     assert_refused(&other, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    assert_violations(&other, &["request_id"]);
     assert_eq!(fixture.member("M-2").await.unwrap_err().code(), Code::NotFound);
 }
 

@@ -6,6 +6,7 @@
 //! | [`classify`], [`prices`], [`receipts`], [`matching`] | the replay rules: pure, each proved on the real year |
 //! | [`requests`], [`ids`] | documents as requests with ids that never change |
 //! | [`plan`] | what may be done when |
+//! | [`host`] | whom to speak to; serves what nobody serves |
 //! | [`calls`], [`tills`], [`setup`], [`drive`] | do it |
 //! | [`checkpoint`], [`progress`] | for those who wait, and those who were interrupted |
 //! | [`tally`], [`outcome`], [`expected`], [`report`] | what was reached, from the services' answers only |
@@ -16,6 +17,7 @@ mod classify;
 mod dataset;
 mod drive;
 mod expected;
+mod host;
 mod ids;
 mod matching;
 mod outcome;
@@ -32,30 +34,53 @@ mod source;
 mod tally;
 mod tills;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Instant,
+};
 
 use anyhow::Context;
 use clap::Args;
 use oneshelf_proto::orders::v1::GetOrderRequest;
 use secrecy::SecretString;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
-    calls::Caller, checkpoint::Checkpoint, dataset::Dataset, drive::Run, expected::Expected, progress::Progress,
-    report::Report, requests::Year,
+    calls::Caller, checkpoint::Checkpoint, dataset::Dataset, drive::Run, expected::Expected, host::Host,
+    progress::Progress, report::Report, requests::Year,
 };
-use crate::api::Api;
+use crate::{BadConfig, api::Api, config::Config};
+
+const EXAMPLES: &str = "\
+From a clean clone, with nothing served and no key:
+  make infra-up
+  make replay DIR=../online-retail ARGS='--clients 16 --json a.json'
+  make verify
+
+The same by hand, once `make build` has run; the second run is answered as the first was and changes nothing:
+  . .local/env
+  target/release/oneshelf replay ../online-retail --clients 16 --json a.json
+  target/release/oneshelf replay ../online-retail --twice --clients 16
+  target/release/oneshelf verify
+
+Where nobody answers at --target on this machine, the replay serves all services there while it runs, on the databases
+of the configuration; without a key it makes one there and revokes it at the end. An interrupted run goes on after its
+last finished month. Exit code 1: a figure differs.";
 
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ReplayArgs {
     /// A folder of lines-YYYY-MM.csv.gz files, with expected totals or without; or one CSV file with the columns
     /// InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID, Country.
     path: PathBuf,
-    /// Where OneShelf serves.
+    /// Where OneShelf serves, or shall serve while this runs.
     #[arg(long, default_value = "http://127.0.0.1:7400", value_name = "URL")]
     target: String,
-    /// The API key to call with; it may do everything.
+    /// An API key that may do everything; without it one is made for the run.
     #[arg(long, env = "ONESHELF_KEY", hide_env_values = true)]
-    key: SecretString,
+    key: Option<SecretString>,
     /// Documents in flight at once.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     clients: u16,
@@ -70,9 +95,13 @@ pub struct ReplayArgs {
     state: Option<PathBuf>,
 }
 
-pub async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
+/// `config`, and the `file` that it comes from, are needed only where the run has to serve or to make a key.
+pub async fn run(
+    args: ReplayArgs,
+    config: impl FnOnce() -> Result<Config, BadConfig>,
+    file: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
     let began = Instant::now();
-    let clients = usize::from(args.clients);
     let (year, expected) = read(&args.path)?;
     let progress = Progress::new(year.data.line_count - year.data.skipped);
     progress.say(&format!(
@@ -86,12 +115,41 @@ pub async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         progress.say(&format!("{} lines of quantity 0 are left out", year.data.skipped));
     }
 
-    let caller = Caller { api: Api::connect(&args.target, &args.key)?, twice: args.twice };
+    let host = Host::find(&args.target, args.key.clone(), config, file, &progress).await?;
+    let outcome = tokio::select! {
+        outcome = play(args, &host, year, expected, &progress, began) => outcome,
+        interrupted = interruption() => interrupted.and(Err(anyhow::anyhow!("interrupted; the next run goes on from here"))),
+    };
+    let left = host.leave().await;
+    let code = outcome?;
+    left.map(|()| code)
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn interruption() -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed?,
+        _ = terminated.recv() => {}
+    }
+    Ok(())
+}
+
+async fn play(
+    args: ReplayArgs,
+    host: &Host,
+    year: Year,
+    expected: Option<Expected>,
+    progress: &Progress,
+    began: Instant,
+) -> anyhow::Result<ExitCode> {
+    let clients = usize::from(args.clients);
+    let caller = Caller { api: Api::connect(&args.target, &host.key)?, twice: args.twice };
     caller.greet(&args.target).await?;
     let file = args.state.unwrap_or_else(|| Checkpoint::default_file(year.data.fingerprint));
     let blank = Checkpoint::new(year.data.fingerprint, &args.target, args.twice);
-    let mut checkpoint = resume(&caller, blank, &file, &progress).await?;
-    setup::run(&caller, &year, clients, &progress).await?;
+    let mut checkpoint = resume(&caller, blank, &file, progress).await?;
+    setup::run(&caller, &year, clients, progress).await?;
 
     let tasks = plan::tasks(&year, checkpoint.done);
     let skipped =
@@ -99,7 +157,7 @@ pub async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     progress.begin(skipped.map(|document| document.lines.len()).sum());
     let driving = Instant::now();
     let run = Arc::new(Run::new(year, caller, checkpoint.tickets.clone()));
-    drive::run(&run, tasks, clients, &progress, &mut checkpoint, &file).await?;
+    drive::run(&run, tasks, clients, progress, &mut checkpoint, &file).await?;
     let drove = driving.elapsed();
     progress.finish();
 
@@ -137,7 +195,7 @@ pub async fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
     Ok(if report.differences().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn read(path: &std::path::Path) -> anyhow::Result<(Year, Option<Expected>)> {
+fn read(path: &Path) -> anyhow::Result<(Year, Option<Expected>)> {
     let data = Dataset::read(path)?;
     anyhow::ensure!(!data.documents.is_empty(), "{}: holds no lines", path.display());
     let receipts = match expected::receipts(path, &data)? {
@@ -148,12 +206,7 @@ fn read(path: &std::path::Path) -> anyhow::Result<(Year, Option<Expected>)> {
 }
 
 /// The checkpoint of an interrupted run, if its first order is there; else a blank one.
-async fn resume(
-    caller: &Caller,
-    blank: Checkpoint,
-    file: &std::path::Path,
-    progress: &Progress,
-) -> anyhow::Result<Checkpoint> {
+async fn resume(caller: &Caller, blank: Checkpoint, file: &Path, progress: &Progress) -> anyhow::Result<Checkpoint> {
     let Some(stored) = blank.load(file) else { return Ok(blank) };
     let request = GetOrderRequest { order_id: stored.witness.clone().unwrap_or_default() };
     let get = |mut api: Api, r| async move { api.orders.get_order(r).await };

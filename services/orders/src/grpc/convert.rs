@@ -71,8 +71,10 @@ fn quantity(v: &mut Violations, field: impl Into<String>, value: i64, least: i64
 /// An instant that may be unset. A malformed one is `None` beside a violation.
 fn instant(v: &mut Violations, field: &str, time: Option<Timestamp>) -> Option<DateTime<Utc>> {
     let time = time?;
+    // chrono takes more nanoseconds than a second has, for leap seconds.
     let parsed = u32::try_from(time.nanos)
         .ok()
+        .filter(|nanos| *nanos < 1_000_000_000)
         .and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos))
         .filter(|at| YEARS.contains(&at.year()));
     v.check(field, parsed.ok_or("must be an instant of the years 1900 to 9999")).map(truncate)
@@ -241,12 +243,14 @@ pub fn ship_order(mut request: proto::ShipOrderRequest) -> Result<ShipOrder, Sta
     let order_id = id(v, "order_id", &request.order_id);
     let tracking_number = text(v, "tracking_number", &request.tracking_number, 0, MAX_REFERENCE);
     let effective_at = instant(v, "effective_time", request.effective_time);
-    if request.lines.len() > MAX_LINES {
+    let mut lines = &request.lines[..];
+    if lines.len() > MAX_LINES {
         v.add("lines", format!("must have at most {MAX_LINES} entries"));
+        lines = &[];
     }
     let mut named = HashSet::new();
-    let mut units = Vec::with_capacity(request.lines.len().min(MAX_LINES));
-    for (n, line) in request.lines.iter().take(MAX_LINES).enumerate() {
+    let mut units = Vec::with_capacity(lines.len());
+    for (n, line) in lines.iter().enumerate() {
         if line.line_no < 1 {
             v.add(format!("lines[{n}].line_no"), "must be at least 1");
         } else if !named.insert(line.line_no) {
@@ -256,7 +260,7 @@ pub fn ship_order(mut request: proto::ShipOrderRequest) -> Result<ShipOrder, Sta
             units.push(ShipUnits { line_no: line.line_no, quantity });
         }
     }
-    if !request.lines.is_empty() && request.lines.iter().all(|line| line.quantity == 0) {
+    if !lines.is_empty() && lines.iter().all(|line| line.quantity == 0) {
         v.add("lines", "must ship at least one unit; an order of which nothing ships is cancelled");
     }
     let command = (|| {

@@ -6,7 +6,7 @@
 use std::pin::Pin;
 
 use futures::{FutureExt as _, Stream, StreamExt as _};
-use oneshelf_kit::auth::Caller;
+use oneshelf_kit::{auth::Caller, status::unreadable};
 use oneshelf_proto::orders::v1::{ErrorReason, RecordSalesRequest, RecordSalesResponse, Ticket, TicketOutcome};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -62,7 +62,7 @@ async fn next_group(
                 lines += ticket.lines.len() + ticket.fees.len();
                 group.push(ticket);
             }
-            Some(Err(status)) => return (group, Some(Err(status))),
+            Some(Err(status)) => return (group, Some(Err(unreadable(status)))),
             None => return (group, Some(Ok(()))),
         }
         if group.len() >= MAX_TICKETS || lines >= MAX_LINES {

@@ -18,7 +18,7 @@ pub fn from_error(error: Error) -> Status {
         Error::Field { field, description } => violation(field, description),
         Error::Denied(denied) => denied.into(),
         Error::OutOfScope => info(Code::PermissionDenied, error.to_string(), ErrorReason::OutOfScope, vec![]),
-        Error::RequestIdReused => info(Code::InvalidArgument, error.to_string(), ErrorReason::RequestIdReused, vec![]),
+        Error::RequestIdReused => bad("request_id", error.to_string(), ErrorReason::RequestIdReused, vec![]),
         Error::InProgress => status::retry_info(
             Code::Aborted,
             error.to_string(),
@@ -40,9 +40,8 @@ fn from_remote(refusal: RemoteRefusal) -> Status {
 fn from_refusal(refusal: Refusal) -> Status {
     let message = refusal.to_string();
     match refusal {
-        Refusal::QuoteSignatureInvalid => {
-            info(Code::InvalidArgument, message, ErrorReason::QuoteSignatureInvalid, vec![])
-        }
+        // Whether the quote, the key or the signature is another one cannot be told.
+        Refusal::QuoteSignatureInvalid => bad("signed_quote", message, ErrorReason::QuoteSignatureInvalid, vec![]),
         Refusal::QuoteExpired { quote_id, expired_at } => info(
             Code::FailedPrecondition,
             message,
@@ -88,8 +87,8 @@ fn from_refusal(refusal: Refusal) -> Status {
                 ("requested", requested.to_string()),
             ],
         ),
-        Refusal::CurrencyMismatch { expected, found } => info(
-            Code::InvalidArgument,
+        Refusal::CurrencyMismatch { expected, found } => bad(
+            "currency_code",
             message,
             ErrorReason::CurrencyMismatch,
             vec![("expected", expected.to_string()), ("found", found.to_string())],
@@ -103,6 +102,11 @@ fn violation(field: String, description: &str) -> Status {
     let mut violations = Violations::new();
     violations.add(field, description);
     violations.into_status()
+}
+
+/// INVALID_ARGUMENT that what is stored, or signed, shows.
+fn bad(field: &str, message: String, why: ErrorReason, metadata: Vec<(&'static str, String)>) -> Status {
+    status::bad_field(field, message, DOMAIN, reason(why), metadata)
 }
 
 fn info(code: Code, message: String, why: ErrorReason, metadata: Vec<(&'static str, String)>) -> Status {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 #![expect(clippy::items_after_statements, reason = "a table's type stands at the table")]
 
+mod bad_input;
 mod cancel_order;
 mod place_order;
 mod process;

@@ -49,6 +49,7 @@ async fn place_order_with_a_known_id_and_other_content_is_refused() {
     let other = pb::PlaceOrderRequest { reference: "another".to_owned(), ..request };
     let status = desk.client.place_order(other).await.unwrap_err();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+    assert_eq!(fields(&status), ["request_id"]);
     assert_eq!(desk.rows().await, rows);
 }
 

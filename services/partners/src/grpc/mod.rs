@@ -11,7 +11,7 @@ use crate::{
     events::partner_message,
     grpc::{
         convert::{account_message, entry_message, hold_message},
-        status::to_status,
+        status::{limit_to_status, to_status},
     },
     usecases::Partners,
 };
@@ -71,7 +71,7 @@ impl PartnersService for PartnersGrpc {
     ) -> Answer<pb::SetCreditLimitResponse> {
         let caller = caller(&request)?;
         let (key, id, limit, expected) = convert::set_credit_limit(request.into_inner())?;
-        let partner = self.0.set_credit_limit(&caller, key, id, limit, expected).await.map_err(to_status)?;
+        let partner = self.0.set_credit_limit(&caller, key, id, limit, expected).await.map_err(limit_to_status)?;
         Ok(Response::new(pb::SetCreditLimitResponse { partner: Some(partner_message(&partner)) }))
     }
 

@@ -13,15 +13,26 @@ use crate::{domain::Refusal, usecases::Error};
 const DOMAIN: &str = "partners.oneshelf";
 
 pub(super) fn to_status(error: Error) -> Status {
+    status_of("amount", error)
+}
+
+/// As [`to_status`], where the money of the request is the limit.
+pub(super) fn limit_to_status(error: Error) -> Status {
+    status_of("credit_limit", error)
+}
+
+fn status_of(money: &str, error: Error) -> Status {
     let message = error.to_string();
     match error {
-        Error::Refused(refusal) => refused(&message, refusal),
+        Error::Refused(refusal) => refused(money, &message, refusal),
         Error::PartnerNotFound { partner_id } => status::resource_info("partners.v1.Partner", partner_id),
         Error::HoldNotFound { hold_id } => status::resource_info("partners.v1.CreditHold", hold_id.to_string()),
         Error::OutOfScope { partner_id } => {
             info(Code::PermissionDenied, &message, ErrorReason::OutOfScope, [("partner_id", partner_id.into())])
         }
-        Error::RequestIdReused => info(Code::InvalidArgument, &message, ErrorReason::RequestIdReused, []),
+        Error::RequestIdReused => {
+            status::bad_field("request_id", message, DOMAIN, reason(ErrorReason::RequestIdReused), [("", ""); 0])
+        }
         Error::Overloaded => status::exhausted("OVERLOADED", "credit commands waiting", message, status::RETRY_DELAY),
         Error::Unanswered(ref cause) => match cause {
             Submit::Broken | Submit::Failed(_) => status::internal(&error),
@@ -34,7 +45,7 @@ pub(super) fn to_status(error: Error) -> Status {
     }
 }
 
-fn refused(message: &str, refusal: Refusal) -> Status {
+fn refused(money: &str, message: &str, refusal: Refusal) -> Status {
     use ErrorReason as R;
     let precondition = Code::FailedPrecondition;
     match refusal {
@@ -68,10 +79,11 @@ fn refused(message: &str, refusal: Refusal) -> Status {
                 ("requested_minor", requested.minor().to_string()),
             ],
         ),
-        Refusal::CurrencyMismatch { partner_id, given, account } => info(
-            Code::InvalidArgument,
+        Refusal::CurrencyMismatch { partner_id, given, account } => status::bad_field(
+            format!("{money}.currency_code"),
             message,
-            R::CurrencyMismatch,
+            DOMAIN,
+            reason(R::CurrencyMismatch),
             [
                 ("partner_id", partner_id.into()),
                 ("given", given.code().to_owned()),

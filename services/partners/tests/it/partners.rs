@@ -73,6 +73,7 @@ async fn create_partner_repeated_gives_the_first_answer() {
     assert_eq!(again, first);
     let other = create(&fixture, &id, Some(partner("D-2", 5_000))).await.unwrap_err();
     assert_refused(&other, Code::InvalidArgument, "REQUEST_ID_REUSED");
+    assert_violations(&other, &["request_id"]);
     assert_eq!(fixture.changes().await.len(), 2);
 }
 

@@ -73,13 +73,15 @@ pub(super) fn page_size(violations: &mut Violations, asked: i32, default: usize,
     }
 }
 
-/// An instant of the years 1 to 9999, cut to microseconds. Unset is none.
+/// The years 1 to 9999, in seconds from 1970 on.
+pub(super) const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
+/// An instant of these years, cut to microseconds. Unset is none.
 pub(super) fn instant(
     violations: &mut Violations,
     field: impl Into<String>,
     at: Option<Timestamp>,
 ) -> Option<DateTime<Utc>> {
-    const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
     let at = at?;
     let parsed = u32::try_from(at.nanos)
         .ok()

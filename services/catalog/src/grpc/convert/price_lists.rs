@@ -6,7 +6,7 @@ use oneshelf_proto::catalog::v1 as proto;
 use oneshelf_values::{Currency, PriceListId, Sku};
 use tonic::Status;
 
-use super::fields::{At, Within, instant, optional, page_size, request_key, text, unit_price};
+use super::fields::{At, Within, YEARS, instant, optional, page_size, request_key, text, unit_price};
 use crate::{
     domain::price_list::{BookVersion, NewPrice, PriceList, PricePlace, PublishedPrice},
     usecases::{Page, PriceChanges, Publish},
@@ -115,6 +115,8 @@ pub(in crate::grpc) fn list_prices(request: &proto::ListPricesRequest) -> Result
 fn place(token: &str) -> Option<PricePlace> {
     let (micros, sku) = token.split_once(':')?;
     let valid_from = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
+    // The instants that a price may have; PostgreSQL does not know all that a number can say.
+    YEARS.contains(&valid_from.timestamp()).then_some(())?;
     Some(PricePlace { sku: sku.parse().ok()?, valid_from })
 }
 

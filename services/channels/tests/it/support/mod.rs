@@ -97,6 +97,10 @@ impl Shop {
         }
     }
 
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// A client whose key has these scopes and, perhaps, is bound to a channel.
     pub async fn client_with(&self, scopes: &[&str], channel: Option<&str>) -> Client {
         let key = NewKey {

@@ -15,6 +15,7 @@ use crate::{
         stock_level::LevelKey,
     },
     time::timestamp,
+    usecases::resolve_hold::Commit,
 };
 
 const MAX_TTL: TimeDelta = TimeDelta::hours(24);
@@ -88,33 +89,44 @@ pub fn hold_request(request: &proto::HoldStockRequest, clock: &Clock) -> Result<
     complete(violations, hold)
 }
 
+/// The hold that a request names, with the request's key.
+fn named(
+    violations: &mut Violations,
+    rpc: &'static str,
+    id: &str,
+    hold_id: &str,
+    request: &impl Message,
+) -> Option<(Key, HoldId)> {
+    let id = request_id(violations, id);
+    let hold = violations.check("hold_id", hold_id.parse());
+    id.zip(hold).map(|(id, hold)| (Key::of(rpc, id, request), hold))
+}
+
 /// A request that only names a hold, with its key.
 pub fn hold_ref(rpc: &'static str, id: &str, hold_id: &str, request: &impl Message) -> Result<(Key, HoldId), Status> {
     let mut violations = Violations::new();
-    let id = request_id(&mut violations, id);
-    let hold = violations.check("hold_id", hold_id.parse::<HoldId>().map_err(|_| "must be a UUID"));
-    let parsed = id.zip(hold).map(|(id, hold)| (Key::of(rpc, id, request), hold));
-    complete(violations, parsed)
+    let named = named(&mut violations, rpc, id, hold_id, request);
+    complete(violations, named)
 }
 
 pub fn hold_id(text: &str) -> Result<HoldId, Status> {
     let mut violations = Violations::new();
-    let hold = violations.check("hold_id", text.parse::<HoldId>().map_err(|_| "must be a UUID"));
+    let hold = violations.check("hold_id", text.parse());
     complete(violations, hold)
 }
 
-pub fn extension(request: &proto::ExtendHoldRequest) -> Result<TimeDelta, Status> {
+pub fn extension(request: &proto::ExtendHoldRequest) -> Result<(Key, HoldId, TimeDelta), Status> {
     let mut violations = Violations::new();
+    let named = named(&mut violations, "ExtendHold", &request.request_id, &request.hold_id, request);
     let given = violations.require("ttl", request.ttl);
     let ttl = given.and_then(|given| ttl(&mut violations, Some(given)));
-    complete(violations, ttl)
+    complete(violations, named.zip(ttl).map(|((key, hold), ttl)| (key, hold, ttl)))
 }
 
-/// What a commit takes: `None` is everything.
-pub type CommitLines = (Option<Vec<(LevelKey, i64)>>, Option<DateTime<Utc>>);
-
-pub fn commit_lines(request: &proto::CommitHoldRequest) -> Result<CommitLines, Status> {
+/// A commit, with its key.
+pub fn commit(request: &proto::CommitHoldRequest) -> Result<(Key, Commit), Status> {
     let mut violations = Violations::new();
+    let named = named(&mut violations, "CommitHold", &request.request_id, &request.hold_id, request);
     if request.lines.len() > MAX_LINES {
         violations.add("lines", format!("at most {MAX_LINES} entries"));
     }
@@ -130,8 +142,9 @@ pub fn commit_lines(request: &proto::CommitHoldRequest) -> Result<CommitLines, S
             Some((LevelKey { sku: sku?, location: location? }, quantity?))
         })
         .collect::<Vec<_>>();
-    let at = instant(&mut violations, "effective_time", request.effective_time);
-    complete(violations, Some(((!request.lines.is_empty()).then_some(lines), at)))
+    let lines = (!request.lines.is_empty()).then_some(lines);
+    let effective_at = instant(&mut violations, "effective_time", request.effective_time);
+    complete(violations, named.map(|(key, hold_id)| (key, Commit { hold_id, lines, effective_at })))
 }
 
 fn ttl(violations: &mut Violations, ttl: Option<prost_types::Duration>) -> Option<TimeDelta> {

@@ -10,7 +10,7 @@ use oneshelf_values::{Coordinates, CountryCode, Gln, LocationId, PartnerId, Zone
 use prost::Message;
 use tonic::Status;
 
-use super::{complete, location, request_id};
+use super::{complete, location, request_id, text};
 use crate::{
     domain::{
         calendar::{Calendar, CalendarError, DAY_MINUTES, MAX_CLOSED_DAYS, MAX_INTERVALS_A_DAY, OpeningHours},
@@ -30,7 +30,7 @@ pub fn new_location(request: &proto::CreateLocationRequest) -> Result<(Key, NewL
     let parsed = given.and_then(|given| {
         let location_id = location(&mut violations, "location.location_id", &given.location_id);
         let kind = kind(&mut violations, given.kind);
-        let title = title(&mut violations, &given.title);
+        let title = text(&mut violations, "location.title", &given.title, 1, 200);
         let gln = gln(&mut violations, given);
         let coordinates = coordinates(&mut violations, given);
         let country = country(&mut violations, "location.country_code", &given.country_code);
@@ -81,7 +81,7 @@ pub fn location_update(request: &proto::UpdateLocationRequest) -> Result<Update,
         for (place, path) in mask.into_iter().flat_map(|mask| &mask.paths).take(20).enumerate() {
             match path.as_str() {
                 "kind" => update.kind = kind(&mut violations, given.kind),
-                "title" => update.title = title(&mut violations, &given.title),
+                "title" => update.title = text(&mut violations, "location.title", &given.title, 1, 200),
                 "gln" => update.gln = Some(gln(&mut violations, given)),
                 "coordinates" => update.coordinates = Some(coordinates(&mut violations, given)),
                 "country_code" => {
@@ -176,15 +176,6 @@ fn kind_of(kind: proto::LocationKind) -> Option<LocationKind> {
         proto::LocationKind::Vendor => Some(LocationKind::Vendor),
         proto::LocationKind::Virtual => Some(LocationKind::Virtual),
     }
-}
-
-fn title(violations: &mut Violations, text: &str) -> Option<String> {
-    let title = text.trim();
-    if title.is_empty() || title.chars().count() > 200 || title.contains('\0') {
-        violations.add("location.title", "must have 1 to 200 characters, none of them NUL");
-        return None;
-    }
-    Some(title.to_owned())
 }
 
 /// An optional text; a malformed one is noted, which refuses the request.

@@ -8,14 +8,15 @@ mod inbounds;
 mod ledger;
 mod locations;
 mod movements;
+mod pages;
 mod policies;
 mod promises;
 mod records;
 mod transfers;
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use oneshelf_kit::status::Violations;
-use oneshelf_values::{LocationId, Sku};
+use oneshelf_values::{LocationId, RequestId, Sku};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ pub use self::{
         approve_count, cancel_count, compute_abc_classes, count_filters, count_id, count_message, due_message,
         due_request, post_count, record_count, request_recount, set_abc_classes, set_count_schedule, start_count,
     },
-    holds::{commit_lines, extension, hold_id, hold_message, hold_ref, hold_request},
+    holds::{commit, extension, hold_id, hold_message, hold_ref, hold_request},
     inbounds::{
         after_due, amend_purchase_order, cancel_purchase_order, close_inbound, create_asn, create_purchase_order,
         inbound_due_filter, inbound_due_message, inbound_filter, inbound_id, inbound_message, receive_inbound,
@@ -36,6 +37,7 @@ pub use self::{
     },
     locations::{location_filter, location_id, location_message, location_ref, location_update, new_location},
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
+    pages::{LevelsPage, MovementsPage, level_token, levels_page, movement_token, movements_page},
     policies::{
         ring_fence_message, ring_fence_token, ring_fences, ring_fences_response, sku_policies, sku_policies_response,
         sku_policy_message, stock_policies, stock_policies_response, stock_policy_message,
@@ -66,9 +68,12 @@ const MAX_QUANTITY: i64 = 1_000_000_000_000;
 
 const MAX_REFERENCE: usize = 100;
 
+/// What is taken for an instant of this world; PostgreSQL knows them all.
+const YEARS: std::ops::RangeInclusive<i32> = 1900..=9999;
+
 /// The request's id, as the caller made it.
 fn request_id(violations: &mut Violations, text: &str) -> Option<Uuid> {
-    violations.check("request_id", text.parse::<Uuid>().map_err(|_| "must be a UUID"))
+    violations.check("request_id", text.parse::<RequestId>()).map(Uuid::from)
 }
 
 fn sku(violations: &mut Violations, field: String, text: &str) -> Option<Sku> {
@@ -87,12 +92,18 @@ fn quantity(violations: &mut Violations, field: String, value: i64, least: i64) 
     None
 }
 
-fn reference(violations: &mut Violations, text: &str) -> Option<String> {
-    if text.chars().count() <= MAX_REFERENCE && !text.contains('\0') {
+/// Text for people, trimmed.
+fn text(violations: &mut Violations, field: &str, text: &str, least: usize, most: usize) -> Option<String> {
+    let text = text.trim();
+    if (least..=most).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
         return Some(text.to_owned());
     }
-    violations.add("reference", format!("at most {MAX_REFERENCE} characters, none of them NUL"));
+    violations.add(field, format!("must be {least} to {most} characters, none of them a control character"));
     None
+}
+
+fn reference(violations: &mut Violations, reference: &str) -> Option<String> {
+    text(violations, "reference", reference, 0, MAX_REFERENCE)
 }
 
 fn line_count(violations: &mut Violations, field: &str, count: usize) {
@@ -167,14 +178,14 @@ pub fn before_token(at: DateTime<Utc>, id: impl std::fmt::Display) -> String {
 
 fn instant(violations: &mut Violations, field: &str, time: Option<prost_types::Timestamp>) -> Option<DateTime<Utc>> {
     let time = time?;
-    let parsed = DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).unwrap_or(u32::MAX));
-    match parsed {
-        Some(at) if (1900..=9999).contains(&at.year()) => Some(oneshelf_values::clock::truncate(at)),
-        _ => {
-            violations.add(field, "must be an instant of the years 1900 to 9999");
-            None
-        }
-    }
+    // chrono takes more nanoseconds than a second has, for leap seconds.
+    let parsed = u32::try_from(time.nanos)
+        .ok()
+        .filter(|nanos| *nanos < 1_000_000_000)
+        .and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos))
+        .filter(|at| YEARS.contains(&at.year()));
+    let parsed = violations.check(field, parsed.ok_or("must be an instant of the years 1900 to 9999"))?;
+    Some(oneshelf_values::clock::truncate(parsed))
 }
 
 /// The values when nothing was wrong; every path that leaves a value `None` has added a violation.
@@ -183,6 +194,11 @@ fn complete<T>(violations: Violations, values: Option<T>) -> Result<T, Status> {
         Some(values) if violations.is_empty() => Ok(values),
         _ => Err(violations.into_status()),
     }
+}
+
+/// A malformed token of the list of locations is refused.
+pub fn location_token(token: &str) -> Result<(), Status> {
+    if token.is_empty() || token.parse::<LocationId>().is_ok() { Ok(()) } else { Err(bad_token()) }
 }
 
 pub fn page_size(asked: i32, default: i64, most: i64) -> Result<i64, Status> {
