@@ -215,7 +215,7 @@ fn counters(of: &Counters) -> [i64; 5] {
 }
 
 /// The stored number is the place here: only ever add at the end.
-const OUTCOMES: [RowOutcome; 10] = [
+const OUTCOMES: [RowOutcome; 11] = [
     RowOutcome::Applied,
     RowOutcome::Unchanged,
     RowOutcome::Conflict,
@@ -226,6 +226,7 @@ const OUTCOMES: [RowOutcome; 10] = [
     RowOutcome::Refused(RowRefusal::LocationNotFound),
     RowOutcome::Refused(RowRefusal::InsufficientStock),
     RowOutcome::Refused(RowRefusal::QuantityOverflow),
+    RowOutcome::Refused(RowRefusal::LocationClosed),
 ];
 
 #[cfg(test)]
@@ -236,7 +237,7 @@ mod tests {
     fn every_outcome_of_a_row_is_read_as_it_was_written() {
         let results = OUTCOMES.map(|outcome| RowResult { outcome, quantity: -3, version: 9 });
         assert_eq!(decode_rows(&encode_rows(&results)).unwrap(), results);
-        assert!(decode_rows(b"[[10,0,0]]").is_err());
+        assert!(decode_rows(b"[[11,0,0]]").is_err());
     }
 }
 

@@ -193,7 +193,8 @@ async fn reads(shelf: &mut Shelf) -> Vec<Good> {
         Good::new(
             "ListLocations",
             &pb::ListLocationsRequest { page_size: 1, page_token: "SHOP".to_owned(), ..Default::default() },
-        ),
+        )
+        .elsewhere(&["kind", "state", "country_code", "zone_id", "owner_id", "abilities"]),
         Good::new(
             "GetAvailability",
             &pb::GetAvailabilityRequest {

@@ -40,6 +40,8 @@ impl Shop {
         let db = Database::new(&[&MIGRATOR]).await;
         let clock = oneshelf_testkit::clock();
         let test = ServeTest::new(db.pool(), clock.clone()).await;
+        // RabbitMQ 3.10 breaks when a queue is deleted while it is being made, as a short test would do.
+        test.chassis.broker.declare(oneshelf_catalog::consumers::SUBSCRIPTIONS).await.unwrap();
         let config = Config { refresh_every_ms: 20, ..Config::new(db.config()) };
         let mounted = server::start(&config, &keys(), &test.chassis).await.unwrap();
         let server = test.start(FILE_DESCRIPTOR_SET, vec![mounted]).await;

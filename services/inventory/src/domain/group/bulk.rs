@@ -50,6 +50,7 @@ pub enum RowRefusal {
     LocationNotFound,
     InsufficientStock,
     QuantityOverflow,
+    LocationClosed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +116,7 @@ impl Shelf {
         if let Err(refusal) = level.shift(&row.key, place, row.bucket, delta, Strength::Correction) {
             let refusal = match refusal {
                 Refusal::InsufficientStock { .. } => RowRefusal::InsufficientStock,
+                Refusal::LocationClosed { .. } => RowRefusal::LocationClosed,
                 _ => RowRefusal::QuantityOverflow,
             };
             return result(RowOutcome::Refused(refusal), before);

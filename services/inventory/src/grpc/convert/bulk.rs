@@ -158,6 +158,7 @@ pub fn row_results(results: &[RowResult]) -> Vec<proto::RowResult> {
                         RowRefusal::LocationNotFound => proto::RowRefusal::LocationNotFound,
                         RowRefusal::InsufficientStock => proto::RowRefusal::InsufficientStock,
                         RowRefusal::QuantityOverflow => proto::RowRefusal::QuantityOverflow,
+                        RowRefusal::LocationClosed => proto::RowRefusal::LocationClosed,
                     },
                 ),
             };
