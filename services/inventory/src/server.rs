@@ -34,6 +34,11 @@ pub async fn start(cfg: &Config, chassis: &Chassis) -> anyhow::Result<Mounted> {
     let pool = pg::connect(&cfg.database, "inventory").await.context("inventory.database")?;
     let schema = Schema::new("inventory");
     let inventory = use_cases(cfg, chassis, pool.clone(), schema);
+    // Before the first entry: what waits in the ledger's default partition until its month is made would move from under
+    // readers that are just looking for it.
+    if let Err(error) = inventory.make_partitions().await {
+        tracing::warn!(%error, "could not make the ledger's months yet");
+    }
 
     let lifecycle = &chassis.lifecycle;
     let stop = lifecycle.soft();
