@@ -168,7 +168,7 @@ pub async fn assert_bad_input_is_refused(
     assert_bad_input_is_refused_but(server, pool, descriptors, service, goods, &[]).await;
 }
 
-/// The same, without some RPCs whose own tests send bad input. Named one by one, so that no new RPC is forgotten.
+/// The same, without some RPCs that have no good request yet. Named one by one, so that no new RPC is forgotten.
 ///
 /// # Panics
 /// As the other; and with an RPC that is named here and has a good request, or does not exist.
