@@ -8,7 +8,10 @@ use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, stream};
-use oneshelf_kit::{idempotency::Key, status::caller};
+use oneshelf_kit::{
+    idempotency::Key,
+    status::{caller, unreadable},
+};
 use oneshelf_proto::inventory::v1::{self as proto, inventory_service_server::InventoryService};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -640,7 +643,7 @@ impl InventoryService for InventoryGrpc {
     ) -> Answer<Self::ImportStockStream> {
         let import = (self.0.clone(), caller(&request)?, request.into_inner());
         let answers = stream::try_unfold(import, |(inventory, caller, mut chunks)| async move {
-            let Some(chunk) = chunks.message().await? else {
+            let Some(chunk) = chunks.message().await.map_err(unreadable)? else {
                 return Ok(None);
             };
             let (key, bulk) = convert::import_chunk(&chunk)?;

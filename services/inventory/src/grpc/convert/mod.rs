@@ -160,14 +160,14 @@ fn day_text(day: Option<NaiveDate>) -> String {
 /// Where a list by creation time goes on.
 pub fn before(token: &str) -> Result<Option<(DateTime<Utc>, Uuid)>, Status> {
     let Some(parts) = page_token(token, 2)? else { return Ok(None) };
-    let at = parts[0].parse().ok().and_then(DateTime::from_timestamp_micros);
+    let at = parts[0].parse().ok().and_then(DateTime::from_timestamp_micros).filter(|at| YEARS.contains(&at.year()));
     at.zip(parts[1].parse().ok()).map(Some).ok_or_else(bad_token)
 }
 
 /// Where a list by an instant and a text goes on.
 pub fn after_instant(token: &str) -> Result<Option<(DateTime<Utc>, &str)>, Status> {
     let Some(parts) = page_token(token, 2)? else { return Ok(None) };
-    let at = parts[0].parse().ok().and_then(DateTime::from_timestamp_micros);
+    let at = parts[0].parse().ok().and_then(DateTime::from_timestamp_micros).filter(|at| YEARS.contains(&at.year()));
     at.map(|at| Some((at, parts[1]))).ok_or_else(bad_token)
 }
 
@@ -218,7 +218,8 @@ pub fn page_token(token: &str, parts: usize) -> Result<Option<Vec<&str>>, Status
     let split: Vec<&str> = token.split('\t').collect();
     match token {
         "" => Ok(None),
-        _ if split.len() == parts => Ok(Some(split)),
+        // The tab parts it; no key that we gave out has another control character.
+        _ if split.len() == parts && !split.concat().contains(char::is_control) => Ok(Some(split)),
         _ => Err(bad_token()),
     }
 }
