@@ -6,7 +6,7 @@
 //!
 //! | need | fixture |
 //! |---|---|
-//! | a database with migrations applied | [`Database`]; inside one crate, `#[sqlx::test]` does as well |
+//! | a database with migrations applied | [`Database`] |
 //! | exchanges and queues of one's own | [`Rabbit`] |
 //! | keys in Redis of one's own | [`redis_config`] |
 //! | a time that stands still | [`clock`] |

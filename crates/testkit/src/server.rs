@@ -31,11 +31,10 @@ pub struct ServeTest {
 }
 
 impl ServeTest {
-    /// `pool` is the test's database; the schema of the API keys is created in it. A free port is taken now, so that
-    /// services that call each other can be told where they will be.
+    /// `pool` is of a [`Database`](crate::Database). A free port is taken now, so that services that call each other can
+    /// be told where they will be.
     pub async fn new(pool: &PgPool, clock: Clock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        auth::MIGRATOR.run(pool).await.expect("the schema of the keys is created");
         let rabbit = Rabbit::new();
         let pepper = SecretString::from(PEPPER);
         let access = AccessConfig::new(config_of(&pool.connect_options()), PEPPER);

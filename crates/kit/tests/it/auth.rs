@@ -23,7 +23,7 @@ struct Keys {
 impl Keys {
     async fn open() -> Self {
         let pepper = Pepper::try_new(&SecretString::from(PEPPER)).unwrap();
-        Self { database: Database::new(&[&auth::MIGRATOR]).await, pepper, clock: clock() }
+        Self { database: Database::new(&[]).await, pepper, clock: clock() }
     }
 
     fn authenticator(&self, adjust: impl FnOnce(&mut AccessConfig)) -> Authenticator {
