@@ -25,7 +25,7 @@ use crate::{
     usecases::{
         Inventory,
         execute::{Job, run_group},
-        get_availability::AvailabilityCache,
+        get_availability::Availabilities,
     },
 };
 
@@ -96,13 +96,16 @@ pub fn use_cases(cfg: &Config, chassis: &Chassis, pool: PgPool, schema: Schema) 
         batcher: Batcher::spawn(&chassis.lifecycle, "inventory.executor", options, Job::route, move |jobs| {
             run_group(executor_pool.clone(), schema, clock.clone(), jobs)
         }),
+        availability: Availabilities::spawn(
+            &chassis.lifecycle,
+            pool.clone(),
+            chassis.clock.clone(),
+            Duration::from_millis(cfg.availability_max_age_ms),
+            cfg.availability_capacity,
+        ),
         pool,
         schema,
         clock: chassis.clock.clone(),
-        availability: Arc::new(AvailabilityCache::new(
-            Duration::from_millis(cfg.availability_max_age_ms),
-            cfg.availability_capacity,
-        )),
         bulk_places: Arc::new(Semaphore::new(cfg.bulk_writers)),
         longest_soft_hold: TimeDelta::seconds(cfg.longest_soft_hold_s as i64),
     }

@@ -30,7 +30,6 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use oneshelf_kit::{
-    batch,
     idempotency::{self, GroupClaim, Key},
     outbox, pg,
     schema::Schema,
@@ -106,14 +105,7 @@ pub type Outcome = Result<Answer, Refusal>;
 impl Inventory {
     /// Runs one command through the executor.
     pub(super) async fn submit(&self, job: Job) -> Result<Answer, Error> {
-        match self.batcher.submit(job).await {
-            Ok(outcome) => outcome.map_err(Error::Refused),
-            Err(batch::Submit::Overloaded) => Err(Error::Overloaded),
-            Err(batch::Submit::Stopping) => Err(Error::Stopping),
-            Err(batch::Submit::Unavailable) => Err(Error::Unavailable(sqlx::Error::PoolTimedOut)),
-            Err(batch::Submit::Failed(error)) => Err(error),
-            Err(batch::Submit::Broken) => Err(Error::Unexpected("the executor gave no answer")),
-        }
+        Ok(super::answer_of(self.batcher.submit(job).await)??)
     }
 
     /// Runs a mutation: stock holds that only wait for the sweeper are recorded first when units are short.

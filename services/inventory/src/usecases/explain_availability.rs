@@ -6,7 +6,7 @@ use oneshelf_values::{LocationId, Sku};
 
 use super::{
     Error, Inventory,
-    figures::{SEE_QUANTITIES, Who},
+    figures::{SEE_QUANTITIES, Who, locations_of, read_live},
 };
 use crate::domain::{
     availability::{self, Band, Breakdown},
@@ -40,8 +40,8 @@ impl Inventory {
     pub async fn explain_availability(&self, caller: &Caller, who: Who, sku: Sku) -> Result<Explanation, Error> {
         caller.require(SEE_QUANTITIES)?;
         let (who, read_at) = (who.within(caller)?, self.clock.now());
-        let locations = self.locations_of(&who.channel).await?;
-        let shelf = self.read_live(&[sku.as_str()], &locations, read_at).await?;
+        let locations = locations_of(&self.pool, &who.channel).await?;
+        let shelf = read_live(&self.pool, &[sku.as_str()], &locations, read_at).await?;
         let explained: Vec<Explained> = shelf
             .levels
             .iter()

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use oneshelf_kit::auth::Caller;
 use oneshelf_values::{ChannelId, PartnerId};
+use sqlx::PgPool;
 
-use super::{Error, Inventory};
+use super::Error;
 use crate::{
     domain::{
         Refusal,
@@ -19,7 +20,7 @@ use crate::{
 pub const SEE_QUANTITIES: &str = "inventory:SeeQuantities";
 
 /// On which channel, and for whom.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Who {
     pub channel: ChannelId,
     pub partner: Option<PartnerId>,
@@ -54,34 +55,32 @@ impl LiveShelf {
     }
 }
 
-impl Inventory {
-    /// One statement, and two more only if one of the levels has rules.
-    pub(super) async fn read_live(
-        &self,
-        skus: &[&str],
-        location_ids: &[String],
-        now: DateTime<Utc>,
-    ) -> Result<LiveShelf, Error> {
-        let levels = store::stock_levels::list_live_levels(&self.pool, skus, location_ids, now).await?;
-        let ruled: Vec<&LevelKey> = levels.iter().filter(|live| live.level.has_rules).map(|live| &live.key).collect();
-        let mut rulebook = Rulebook::default();
-        if !ruled.is_empty() {
-            let mut conn = self.pool.acquire().await?;
-            rulebook = store::policies::find_rules(&mut conn, &ruled, &[]).await?;
-            drop(conn);
-            if rulebook.fences.values().flatten().any(|fence| fence.used > 0) {
-                for units in store::policies::list_expired_units(&self.pool, &ruled, now).await? {
-                    let asker = Asker { channel: units.channel.as_ref(), partner: units.partner.as_ref() };
-                    rulebook.count_fences(asker, &units.key, units.granted_version, -units.held);
-                }
+/// One statement, and two more only if one of the levels has rules.
+pub(super) async fn read_live(
+    pool: &PgPool,
+    skus: &[&str],
+    location_ids: &[String],
+    now: DateTime<Utc>,
+) -> Result<LiveShelf, Error> {
+    let levels = store::stock_levels::list_live_levels(pool, skus, location_ids, now).await?;
+    let ruled: Vec<&LevelKey> = levels.iter().filter(|live| live.level.has_rules).map(|live| &live.key).collect();
+    let mut rulebook = Rulebook::default();
+    if !ruled.is_empty() {
+        let mut conn = pool.acquire().await?;
+        rulebook = store::policies::find_rules(&mut conn, &ruled, &[]).await?;
+        drop(conn);
+        if rulebook.fences.values().flatten().any(|fence| fence.used > 0) {
+            for units in store::policies::list_expired_units(pool, &ruled, now).await? {
+                let asker = Asker { channel: units.channel.as_ref(), partner: units.partner.as_ref() };
+                rulebook.count_fences(asker, &units.key, units.granted_version, -units.held);
             }
         }
-        Ok(LiveShelf { levels, rulebook, read_at: now })
     }
+    Ok(LiveShelf { levels, rulebook, read_at: now })
+}
 
-    pub(super) async fn locations_of(&self, channel: &ChannelId) -> Result<Vec<String>, Error> {
-        store::channels::find_channel_locations(&self.pool, channel)
-            .await?
-            .ok_or_else(|| Refusal::ChannelNotFound { channel: channel.clone() }.into())
-    }
+pub(super) async fn locations_of(pool: &PgPool, channel: &ChannelId) -> Result<Vec<String>, Error> {
+    store::channels::find_channel_locations(pool, channel)
+        .await?
+        .ok_or_else(|| Refusal::ChannelNotFound { channel: channel.clone() }.into())
 }

@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use oneshelf_kit::auth::Caller;
 use oneshelf_values::{Coordinates, LocationId, Sku};
 
-use super::{Error, Inventory, figures::Who};
+use super::{
+    Error, Inventory,
+    figures::{Who, locations_of, read_live},
+};
 use crate::{
     domain::{availability::Band, location::Location},
     store,
@@ -40,7 +43,7 @@ impl Inventory {
     /// The nearest first; two statements besides the channel's, whatever the number of places and lines.
     pub async fn find_pickup(&self, caller: &Caller, who: Who, wanted: Wanted) -> Result<Vec<Place>, Error> {
         let (who, now) = (who.within(caller)?, self.clock.now());
-        let sold_from = self.locations_of(&who.channel).await?;
+        let sold_from = locations_of(&self.pool, &who.channel).await?;
         let (south, north) = wanted.near.latitudes_within(wanted.radius_m);
         let candidates = store::locations::list_pickup_locations(&self.pool, &sold_from, south, north).await?;
         let mut near: Vec<(u32, Coordinates, Location)> = candidates
@@ -92,7 +95,7 @@ impl Inventory {
         }
         let skus: Vec<&str> = lines.iter().map(|(sku, _)| sku.as_str()).collect();
         let locations: Vec<String> = near.iter().map(|(.., location)| location.location_id.to_string()).collect();
-        let shelf = self.read_live(&skus, &locations, now).await?;
+        let shelf = read_live(&self.pool, &skus, &locations, now).await?;
         let figures = shelf.levels.iter().map(|live| {
             let available = shelf.breakdown(live, who.asker()).available;
             ((live.key.location.clone(), live.key.sku.clone()), (available, Band::of(available, live.low_threshold)))

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use oneshelf_kit::{
     auth::{Caller, Denied},
-    batch::Batcher,
+    batch::{self, Batcher},
     pg,
     schema::Schema,
 };
@@ -49,7 +49,7 @@ pub struct Inventory {
     pub(crate) schema: Schema,
     pub(crate) clock: Clock,
     pub(crate) batcher: Batcher<execute::Job, execute::Outcome, Error>,
-    pub(crate) availability: Arc<get_availability::AvailabilityCache>,
+    pub(crate) availability: get_availability::Availabilities,
     /// Bulk changes that may run at a time.
     pub(crate) bulk_places: Arc<Semaphore>,
     /// How long units may stay held softly.
@@ -114,6 +114,17 @@ fn partner_for(caller: &Caller, partner: Option<PartnerId>) -> Result<Option<Par
         (Some(bound), None) => Ok(Some(bound.clone())),
         (_, partner) => Ok(partner),
     }
+}
+
+/// The answer of a group's member.
+fn answer_of<A>(submitted: Result<A, batch::Submit<Error>>) -> Result<A, Error> {
+    submitted.map_err(|refused| match refused {
+        batch::Submit::Overloaded => Error::Overloaded,
+        batch::Submit::Stopping => Error::Stopping,
+        batch::Submit::Unavailable => Error::Unavailable(sqlx::Error::PoolTimedOut),
+        batch::Submit::Failed(error) => error,
+        batch::Submit::Broken => Error::Unexpected("the executor gave no answer"),
+    })
 }
 
 impl From<sqlx::Error> for Error {

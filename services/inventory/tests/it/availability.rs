@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use futures::future::join_all;
 use oneshelf_proto::inventory::v1 as pb;
 use tonic::Code;
 
@@ -48,6 +49,26 @@ async fn get_availability_is_never_older_than_its_bound() {
     shelf.clock.advance(Duration::from_secs(10));
     let expired = shelf.client.get_availability(ask("WEB", &["A"])).await.unwrap().into_inner();
     assert_eq!(expired.availabilities[0].available, 10);
+}
+
+#[tokio::test]
+async fn get_availability_that_is_read_for_many_answers_each_of_them() {
+    let mut shelf = Shelf::stocked().await;
+    shelf.receive("SHOP", &[("A", 3)]).await;
+    register(&shelf, "WEB", &["WH", "SHOP"], 1).await;
+    register(&shelf, "TILL", &["SHOP"], 1).await;
+    let asked = [("WEB", &["A", "B"][..]), ("TILL", &["B", "A"]), ("NOBODY", &["A"]), ("WEB", &["B", "B"])];
+    let answers = join_all(asked.iter().cycle().take(64).map(|(channel, skus)| {
+        let mut client = shelf.client.clone();
+        async move { client.get_availability(ask(channel, skus)).await.map_err(|status| status.code()) }
+    }));
+    let found: Vec<Result<Vec<i64>, Code>> = answers
+        .await
+        .into_iter()
+        .map(|answer| Ok(answer?.into_inner().availabilities.iter().map(|one| one.available).collect()))
+        .collect();
+    let wanted = [Ok(vec![13, 5]), Ok(vec![0, 3]), Err(Code::NotFound), Ok(vec![5, 5])];
+    assert!(found.chunks(4).all(|four| four == wanted), "{found:?}");
 }
 
 #[tokio::test]
