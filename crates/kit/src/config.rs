@@ -136,7 +136,7 @@ pub struct RabbitConfig {
     /// Set before every exchange and queue name; empty in production, one per test in tests.
     #[serde(default)]
     pub namespace: String,
-    /// Unacknowledged deliveries that a consumer may hold.
+    /// Unacknowledged deliveries that a consumer may hold; it handles at most as many together.
     #[serde(default = "rabbit::prefetch")]
     pub prefetch: u16,
     /// A publish that the broker has not confirmed by then is sent again later. At least 15 s: a broker that
@@ -147,7 +147,7 @@ pub struct RabbitConfig {
 
 mod rabbit {
     pub(super) fn prefetch() -> u16 {
-        64
+        256
     }
     pub(super) fn confirm_timeout_ms() -> u64 {
         15_000

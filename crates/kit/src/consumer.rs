@@ -1,13 +1,13 @@
 //! Events in: one transaction holds the inbox rows and the effect; the broker is told after its commit.
 //!
 //! ```text
-//! deliveries waiting (≤ 64 messages) ─► inbox rows, new events only ─► handler ─► commit ─► one ack for all
+//! deliveries waiting (≤ 256 messages) ─► inbox rows, new events only ─► handler ─► commit ─► one ack for all
 //!                                            └── on error: halves, each alone, until the bad event stands alone
 //! ```
 //!
-//! A quiet queue is handled at once. Behind a group of [`BUSY_EVENTS`] or more the next one gathers for up to
-//! [`GATHER`]: a stream of small groups would spend more on transactions than on its events, on the cores that the
-//! writers need as well.
+//! A quiet queue is handled at once. Behind a group of [`BUSY_EVENTS`] or more the next one gathers, the longer the
+//! fuller that one was ([`gather_behind`]): a stream of small groups would spend more on transactions than on its events,
+//! on the cores that the writers need as well, and what changes twice meanwhile is taken over once.
 //!
 //! What becomes of an event whose handling failed:
 //!
@@ -58,11 +58,13 @@ use crate::{
     telemetry,
 };
 
-const GROUP_MESSAGES: usize = 64;
-const GROUP_EVENTS: usize = 4_096;
+const GROUP_MESSAGES: usize = 256;
+const GROUP_EVENTS: usize = 16_384;
 /// A group of so many events says that more are coming.
 const BUSY_EVENTS: usize = 64;
-const GATHER: Duration = Duration::from_millis(200);
+/// For each event of the group before. So a queue with less than 2,000 events a second stays quick.
+const GATHER_PER_EVENT: Duration = Duration::from_micros(500);
+const LONGEST_GATHER: Duration = Duration::from_secs(1);
 /// A span follows this many events' traces; a group may hold thousands.
 const LINKS: usize = 32;
 const REASON_CHARS: usize = 500;
@@ -257,6 +259,7 @@ where
             .await
             .map_err(failed("consume"))?;
         info!(queue = self.subscription.queue, "consuming");
+        let messages = GROUP_MESSAGES.min(prefetch.into());
         let mut gather = Duration::ZERO;
         loop {
             let first = tokio::select! {
@@ -266,14 +269,14 @@ where
             let mut group = Group::default();
             self.admit(&mut group, first);
             let until = Instant::now() + gather;
-            while group.messages < GROUP_MESSAGES && group.events.len() < GROUP_EVENTS {
+            while group.messages < messages && group.events.len() < GROUP_EVENTS {
                 match timeout_at(until, deliveries.next()).await {
                     Ok(Some(Ok(delivery))) => self.admit(&mut group, delivery),
                     // Time is up; or the end of the stream or its error, which comes again with the next receive.
                     _ => break,
                 }
             }
-            gather = if group.events.len() >= BUSY_EVENTS { GATHER } else { Duration::ZERO };
+            gather = gather_behind(group.events.len());
             self.handle(&channel, group).await?;
             *groups += 1;
         }
@@ -451,6 +454,15 @@ struct Group {
     aside: Vec<Aside>,
     messages: usize,
     last_tag: u64,
+}
+
+/// How long the next group may gather behind one of so many events.
+fn gather_behind(events: usize) -> Duration {
+    if events < BUSY_EVENTS {
+        return Duration::ZERO;
+    }
+    let events = u32::try_from(events).unwrap_or(u32::MAX);
+    GATHER_PER_EVENT.saturating_mul(events).min(LONGEST_GATHER)
 }
 
 fn attempts(delivery: &Delivery) -> i64 {

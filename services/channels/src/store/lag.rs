@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 
 use crate::domain::listing::{LAG_WINDOW, Lag};
 
+/// Reads all listings of the channel: no index is kept for it, as each change of a listing would have to write into it.
 pub async fn measure_lag(
     conn: &mut PgConnection,
     channel_id: &ChannelId,
