@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use crate::domain::reason::BUILT_IN;
 
+mod reorder;
+
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
     Ok(vec![
@@ -30,6 +32,7 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         levels_have_their_policies(pool).await?,
         fences_count_their_holds(pool).await?,
         counters_count_soft_holds(pool).await?,
+        reorder::policies_are_remembered(pool).await?,
     ])
 }
 

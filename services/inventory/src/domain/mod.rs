@@ -15,6 +15,7 @@
 //! | [`future`] | what may be promised for a day: no unit to come twice |
 //! | [`promise`] | units promised for a day |
 //! | [`reason`] | why units move: a closed list, and the operator's own |
+//! | [`reorder`] | when more of a SKU is ordered, how much, and what its demand says these should be |
 //! | [`period`] | the months by which the ledger is kept and closed |
 //! | [`drift`] | counters beside what ledger and holds say, and how a level is set right |
 //! | [`caps`] | how much of a SKU one shopper or channel may hold softly |
@@ -41,6 +42,7 @@ pub mod period;
 pub mod policy;
 pub mod promise;
 pub mod reason;
+pub mod reorder;
 pub mod stock_level;
 pub mod transfer;
 

@@ -870,6 +870,71 @@ impl InventoryService for InventoryGrpc {
             quantities_hidden: !numbers,
         }))
     }
+
+    async fn set_reorder_policies(
+        &self,
+        request: Request<proto::SetReorderPoliciesRequest>,
+    ) -> Answer<proto::SetReorderPoliciesResponse> {
+        let caller = caller(&request)?;
+        let (key, lines) = convert::reorder_policies(request.get_ref())?;
+        let policies = self.0.set_reorder_policies(&caller, key, lines).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetReorderPoliciesResponse {
+            policies: policies.iter().map(convert::reorder_policy_message).collect(),
+        }))
+    }
+
+    async fn list_reorder_policies(
+        &self,
+        request: Request<proto::ListReorderPoliciesRequest>,
+    ) -> Answer<proto::ListReorderPoliciesResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let after = convert::after_level(&request.page_token)?;
+        let after = after.as_ref().map_or(("", ""), |key| (key.sku.as_str(), key.location.as_str()));
+        let policies =
+            self.0.list_reorder_policies(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListReorderPoliciesResponse {
+            next_page_token: next_token(&policies, limit, |last| format!("{}\t{}", last.key.sku, last.key.location)),
+            policies: policies.iter().map(convert::reorder_policy_message).collect(),
+        }))
+    }
+
+    async fn list_reorder_suggestions(
+        &self,
+        request: Request<proto::ListReorderSuggestionsRequest>,
+    ) -> Answer<proto::ListReorderSuggestionsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 500, 2_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let after = convert::after_level(&request.page_token)?;
+        let after = after.as_ref().map_or(("", ""), |key| (key.sku.as_str(), key.location.as_str()));
+        let seen =
+            self.0.list_reorder_positions(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListReorderSuggestionsResponse {
+            next_page_token: next_token(&seen, limit, |last| {
+                format!("{}\t{}", last.policy.key.sku, last.policy.key.location)
+            }),
+            suggestions: seen
+                .iter()
+                .map(convert::suggestion_message)
+                .filter(|suggestion| request.include_sufficient || suggestion.quantity > 0)
+                .collect(),
+        }))
+    }
+
+    async fn suggest_reorder_terms(
+        &self,
+        request: Request<proto::SuggestReorderTermsRequest>,
+    ) -> Answer<proto::SuggestReorderTermsResponse> {
+        let asked = convert::suggest_terms(request.get_ref())?;
+        let (suggestions, first, last) = self.0.suggest_reorder_terms(asked).await.map_err(from_error)?;
+        Ok(Response::new(proto::SuggestReorderTermsResponse {
+            suggestions: suggestions.iter().map(convert::terms_suggestion_message).collect(),
+            first_date: first.to_string(),
+            last_date: last.to_string(),
+        }))
+    }
 }
 
 /// The token of the next page: the last key, when the page is full.

@@ -22,6 +22,7 @@ pub mod post_movement;
 pub mod promises;
 pub mod reason_codes;
 pub mod reconcile;
+pub mod reorder;
 pub mod resolve_hold;
 pub mod set_policies;
 pub mod take_channels;

@@ -8,6 +8,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     channel_changed::register,
+    reorder::{reorder_policy, set_reorder},
     support::{Shelf, fields, location, reason, stock_lines},
 };
 
@@ -229,6 +230,77 @@ async fn reads(shelf: &mut Shelf) -> Vec<Good> {
     ]
 }
 
+async fn reorders(shelf: &mut Shelf) -> Vec<Good> {
+    let policy = pb::ReorderPolicy {
+        pack_multiple: 6,
+        lead_time_hours: 48,
+        lead_time_deviation_hours: 12,
+        review_days: 7,
+        service_level_basis_points: 9_800,
+        ..reorder_policy("A", 5, 20)
+    };
+    let set = set_reorder(shelf, vec![policy.clone(), reorder_policy("B", 1, 1)]);
+    shelf.client.set_reorder_policies(set).await.unwrap();
+    let policies = pb::ListReorderPoliciesRequest { location_id: wh(), page_size: 1, ..Default::default() };
+    let page = shelf.client.list_reorder_policies(policies.clone()).await.unwrap().into_inner().next_page_token;
+    let line = pb::ReorderPolicyLine { policy: Some(policy), expected_version: 1 };
+    vec![
+        Good::new(
+            "SetReorderPolicies",
+            &pb::SetReorderPoliciesRequest { request_id: shelf.id(), lines: vec![line] },
+        )
+        .optional(&[
+            "lines.policy.reorder_point",
+            "lines.policy.pack_multiple",
+            "lines.policy.lead_time_hours",
+            "lines.policy.lead_time_deviation_hours",
+            "lines.policy.review_days",
+            "lines.policy.service_level_basis_points",
+            "lines.expected_version",
+        ])
+        .ignored(&["lines.policy.audit"])
+        .at_most(&[("lines", 2_000)]),
+        Good::new(
+            "ListReorderPolicies",
+            &pb::ListReorderPoliciesRequest { sku: "A".to_owned(), page_token: page.clone(), ..policies },
+        )
+        .optional(&["location_id", "sku"]),
+        Good::new(
+            "ListReorderSuggestions",
+            &pb::ListReorderSuggestionsRequest {
+                location_id: wh(),
+                sku: "A".to_owned(),
+                include_sufficient: true,
+                page_size: 1,
+                page_token: page,
+            },
+        )
+        .optional(&["location_id", "sku"]),
+        Good::new(
+            "SuggestReorderTerms",
+            &pb::SuggestReorderTermsRequest {
+                location_id: wh(),
+                skus: vec!["A".to_owned()],
+                days: 30,
+                cover_days: 14,
+                lead_time_hours: Some(48),
+                lead_time_deviation_hours: Some(12),
+                review_days: Some(7),
+                service_level_basis_points: Some(9_800),
+            },
+        )
+        .optional(&[
+            "days",
+            "cover_days",
+            "lead_time_hours",
+            "lead_time_deviation_hours",
+            "review_days",
+            "service_level_basis_points",
+        ])
+        .at_most(&[("skus", 500)]),
+    ]
+}
+
 #[tokio::test]
 async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     let mut shelf = Shelf::stocked().await;
@@ -254,6 +326,7 @@ async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     goods.extend(movements(&shelf));
     goods.extend(holds(&mut shelf).await);
     goods.extend(reads(&mut shelf).await);
+    goods.extend(reorders(&mut shelf).await);
     let (server, pool) = (&shelf.server, shelf.db.pool());
     let service = "oneshelf.inventory.v1.InventoryService";
     assert_bad_input_is_refused_but(server, pool, FILE_DESCRIPTOR_SET, service, goods, ELSEWHERE).await;

@@ -15,5 +15,6 @@ mod movements;
 mod policies;
 mod promises;
 mod reconcile;
+mod reorder;
 mod support;
 mod transfers;

@@ -50,7 +50,7 @@ pub struct Line<K, T> {
 }
 
 impl<K, T> Line<K, T> {
-    fn expect(&self, line: usize, found: Option<&Audit>) -> Result<(), Refusal> {
+    pub fn expect(&self, line: usize, found: Option<&Audit>) -> Result<(), Refusal> {
         let found = found.map_or(0, |audit| audit.version);
         if self.expected_version == 0 || self.expected_version == found {
             return Ok(());

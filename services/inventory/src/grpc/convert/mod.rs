@@ -12,6 +12,7 @@ mod pages;
 mod policies;
 mod promises;
 mod records;
+mod reorder;
 mod transfers;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
@@ -37,7 +38,7 @@ pub use self::{
     },
     locations::{location_filter, location_id, location_message, location_ref, location_update, new_location},
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
-    pages::{LevelsPage, MovementsPage, level_token, levels_page, movement_token, movements_page},
+    pages::{LevelsPage, MovementsPage, after_level, level_token, levels_page, movement_token, movements_page},
     policies::{
         ring_fence_message, ring_fence_token, ring_fences, ring_fences_response, sku_policies, sku_policies_response,
         sku_policy_message, stock_policies, stock_policies_response, stock_policy_message,
@@ -48,6 +49,9 @@ pub use self::{
     records::{
         as_of_request, availability_message, availability_request, explain_request, explanation_message, filters,
         pickup_request, place_message,
+    },
+    reorder::{
+        reorder_policies, reorder_policy_message, suggest_terms, suggestion_message, terms_suggestion_message,
     },
     transfers::{
         allocate_transfer, approve_transfer, cancel_transfer, create_transfer, receive_transfer, resolve_transfer,
