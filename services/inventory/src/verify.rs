@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::domain::reason::BUILT_IN;
 
 mod reorder;
+mod thresholds;
 
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
@@ -33,6 +34,8 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         fences_count_their_holds(pool).await?,
         counters_count_soft_holds(pool).await?,
         reorder::policies_are_remembered(pool).await?,
+        thresholds::totals_equal_parts(pool).await?,
+        thresholds::parts_equal_levels(pool).await?,
     ])
 }
 

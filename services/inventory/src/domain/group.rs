@@ -32,6 +32,7 @@ use super::{
     policy::{Asker, FenceOwner, RingFence, Rulebook, Rules, SkuPolicy, SkuTerms, StockPolicy},
     promise::Promise,
     stock_level::{Bucket, Level, LevelKey, Strength},
+    threshold::{Settled, Thresholds},
     transfer::Transfer,
 };
 
@@ -40,11 +41,13 @@ mod inbounds;
 mod policies;
 mod promises;
 mod replace;
+mod thresholds;
 mod transfers;
 
 pub use counts::{CountAct, CountCommand, NewCount};
 pub use inbounds::{InboundAct, InboundCommand, NewInbound};
 pub use promises::{NewPromise, PromiseAct, PromiseCommand};
+pub use thresholds::ThresholdLine;
 pub use transfers::{NewTransfer, TransferAct, TransferCommand};
 
 /// What a caller wants done to the shelf.
@@ -208,6 +211,8 @@ pub struct Shelf {
     changed_counters: HashSet<Counter>,
     /// The rules of levels that have some, and of those that a command sets.
     rulebook: Rulebook,
+    /// What channels are told of the group's SKUs.
+    thresholds: Thresholds,
     touched: HashSet<LevelKey>,
     followed: HashSet<LevelKey>,
     /// Levels whose copies of their policy changed.
@@ -350,6 +355,8 @@ impl Shelf {
             events.push(level_changed(&self.rulebook, &key, level, now));
             levels.push((key, level));
         }
+        let settled = std::mem::take(&mut self.thresholds).settle(&self.rulebook, &levels, now);
+        events.extend(settled.crossings.iter().cloned().map(Event::StockCrossed));
         let among = |keys: &HashSet<LevelKey>, key: &LevelKey| !keys.is_empty() && keys.contains(key);
         let followed = levels
             .iter()
@@ -393,6 +400,7 @@ impl Shelf {
             policies,
             skus,
             fences,
+            settled,
             counters,
             recounted: (self.whole.into_iter().collect(), recounted),
             granted: granted.iter().map(|id| self.holds[id].clone()).collect(),
@@ -845,6 +853,8 @@ pub struct Changes {
     pub skus: Vec<SkuPolicy>,
     /// Fences that were set or used.
     pub fences: Vec<RingFence>,
+    /// Thresholds that were set or counted, and what is counted of levels in them.
+    pub settled: Settled,
     /// Counters that moved.
     pub counters: Vec<(Counter, i64)>,
     /// SKUs whose counters are all written anew, and what these are.
@@ -878,6 +888,7 @@ impl Changes {
             && self.promises.is_empty()
             && self.claims.is_empty()
             && self.skus.is_empty()
+            && self.settled.thresholds.is_empty()
     }
 }
 

@@ -19,6 +19,7 @@
 //! | [`period`] | the months by which the ledger is kept and closed |
 //! | [`drift`] | counters beside what ledger and holds say, and how a level is set right |
 //! | [`caps`] | how much of a SKU one shopper or channel may hold softly |
+//! | [`threshold`] | when a channel is told that a SKU runs low, is out, or is back |
 //! | [`location`] | what a place is, and whether it takes part |
 //! | [`calendar`] | when it is open, and until when an order still leaves the same day |
 //! | [`group`] | a group of commands applied in turn to locked levels and holds: the heart of the write path |
@@ -44,6 +45,7 @@ pub mod promise;
 pub mod reason;
 pub mod reorder;
 pub mod stock_level;
+pub mod threshold;
 pub mod transfer;
 
 pub use error::Refusal;

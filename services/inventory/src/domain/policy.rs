@@ -6,6 +6,8 @@
 //! | [`RingFence`] | a SKU at a location, for one channel or partner | units that only the owner may use, until an instant |
 //! | [`SkuPolicy`] | a SKU | network threshold; when it counts as low; from which channels it is excluded; caps on soft holds |
 //!
+//! That a channel is told when a SKU runs low ([`super::threshold`]) is a rule of the same kind.
+//!
 //! Each is set whole, by batches, and counts its changes. What they come to is computed in one place,
 //! [`super::availability`].
 //!
@@ -27,7 +29,7 @@
 //! anew. "Since it began" is by the version of the level and not by a clock: `begun` is the version that the level got
 //! with the group that set the fence.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, PartnerId, Sku};
@@ -171,16 +173,22 @@ pub struct Rules<'a> {
     pub policy: Option<&'a StockTerms>,
     pub sku: Option<&'a SkuTerms>,
     pub fences: &'a [RingFence],
+    /// A channel is told when the SKU runs low.
+    pub watched: bool,
 }
 
 impl Rules<'_> {
     /// Whether they say anything that the level's own row does not.
     pub fn matter(&self) -> bool {
-        self.policy.is_some_and(|policy| {
-            policy.excluded || !policy.excluded_channels.is_empty() || policy.buffers.values().any(|units| *units > 0)
-        }) || self
-            .sku
-            .is_some_and(|sku| sku.network_threshold > 0 || !sku.excluded_channels.is_empty() || sku.is_capped())
+        self.watched
+            || self.policy.is_some_and(|policy| {
+                policy.excluded
+                    || !policy.excluded_channels.is_empty()
+                    || policy.buffers.values().any(|units| *units > 0)
+            })
+            || self
+                .sku
+                .is_some_and(|sku| sku.network_threshold > 0 || !sku.excluded_channels.is_empty() || sku.is_capped())
             || self.fences.iter().any(|fence| fence.quota > 0 && !fence.released)
     }
 
@@ -205,6 +213,8 @@ pub struct Rulebook {
     pub skus: HashMap<Sku, SkuPolicy>,
     /// By owner.
     pub fences: HashMap<LevelKey, Vec<RingFence>>,
+    /// SKUs of which some channel is told when they run low ([`super::threshold`]).
+    pub watched: HashSet<Sku>,
 }
 
 impl Rulebook {
@@ -213,6 +223,7 @@ impl Rulebook {
             policy: self.policies.get(key).map(|policy| &policy.terms),
             sku: self.skus.get(&key.sku).map(|policy| &policy.terms),
             fences: self.fences.get(key).map_or(&[], Vec::as_slice),
+            watched: self.watched.contains(&key.sku),
         }
     }
 
@@ -244,6 +255,9 @@ impl Rulebook {
         for key in keys {
             excerpt.policies.extend(self.policies.get(key).map(|policy| (key.clone(), policy.clone())));
             excerpt.skus.extend(self.skus.get(&key.sku).map(|policy| (key.sku.clone(), policy.clone())));
+            if self.watched.contains(&key.sku) {
+                excerpt.watched.insert(key.sku.clone());
+            }
             excerpt.fences.extend(self.fences.get(key).map(|fences| (key.clone(), fences.clone())));
         }
         excerpt

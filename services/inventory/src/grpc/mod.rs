@@ -935,6 +935,38 @@ impl InventoryService for InventoryGrpc {
             last_date: last.to_string(),
         }))
     }
+
+    async fn set_stock_thresholds(
+        &self,
+        request: Request<proto::SetStockThresholdsRequest>,
+    ) -> Answer<proto::SetStockThresholdsResponse> {
+        let caller = caller(&request)?;
+        let (key, lines) = convert::stock_thresholds(request.get_ref())?;
+        let thresholds = self.0.set_thresholds(&caller, key, lines).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetStockThresholdsResponse {
+            thresholds: thresholds.iter().map(convert::threshold_message).collect(),
+        }))
+    }
+
+    async fn list_stock_thresholds(
+        &self,
+        request: Request<proto::ListStockThresholdsRequest>,
+    ) -> Answer<proto::ListStockThresholdsResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let page = convert::thresholds_page(&request)?;
+        let after = page.after.as_ref().map_or(("", ""), |(sku, channel)| (sku.as_str(), channel.as_str()));
+        let thresholds = self
+            .0
+            .list_thresholds(&caller, page.sku.as_ref(), page.channel.as_ref(), after, limit)
+            .await
+            .map_err(from_error)?;
+        Ok(Response::new(proto::ListStockThresholdsResponse {
+            next_page_token: next_token(&thresholds, limit, convert::threshold_token),
+            thresholds: thresholds.iter().map(convert::threshold_message).collect(),
+        }))
+    }
 }
 
 /// The token of the next page: the last key, when the page is full.

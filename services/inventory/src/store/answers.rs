@@ -14,6 +14,7 @@ use super::{
     locations::LocationRow,
     policies::{RingFenceRow, SkuPolicyRow, StockPolicyRow},
     promises::PromiseRows,
+    thresholds::ThresholdRow,
     transfers::TransferRows,
 };
 use crate::domain::{
@@ -44,6 +45,7 @@ enum Stored {
     StockPolicies(Vec<StockPolicyRow>),
     RingFences(Vec<RingFenceRow>),
     SkuPolicies(Vec<SkuPolicyRow>),
+    Thresholds(Vec<ThresholdRow>),
     Done,
     /// Documents change later, so they are kept as they were answered.
     Transfer(TransferRows),
@@ -94,6 +96,9 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
         }
         Answer::Policies(Policies::Skus(policies)) => {
             Stored::SkuPolicies(policies.iter().map(SkuPolicyRow::from).collect())
+        }
+        Answer::Policies(Policies::Thresholds(thresholds)) => {
+            Stored::Thresholds(thresholds.iter().map(ThresholdRow::from).collect())
         }
         Answer::Done => Stored::Done,
     };
@@ -153,6 +158,7 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
         Stored::StockPolicies(rows) => policies(rows).map(Policies::Stock).map(Answer::Policies),
         Stored::RingFences(rows) => policies(rows).map(Policies::Fences).map(Answer::Policies),
         Stored::SkuPolicies(rows) => policies(rows).map(Policies::Skus).map(Answer::Policies),
+        Stored::Thresholds(rows) => policies(rows).map(Policies::Thresholds).map(Answer::Policies),
         Stored::Done => Ok(Answer::Done),
     }
 }

@@ -20,6 +20,7 @@ pub mod promises;
 pub mod reasons;
 pub mod reorder;
 pub mod stock_levels;
+pub mod thresholds;
 pub mod transfers;
 
 /// A stored row that does not fit the domain: somebody wrote around the service, or a migration went wrong.

@@ -241,6 +241,13 @@ pub async fn find_rules(conn: &mut PgConnection, keys: &[&LevelKey], also: &[&st
                     WHERE fence.sku = wanted.sku
                       AND fence.location_id = wanted.location_id
                ) AS "fences: Json<Vec<RingFenceRow>>"
+             , wanted.sku AS "sku!"
+             , EXISTS (
+                   SELECT 1
+                     FROM inventory.stock_thresholds AS threshold
+                    WHERE threshold.sku = wanted.sku
+                      AND NOT threshold.ended
+               ) AS "watched!"
           FROM UNNEST($1::TEXT[], $2::TEXT[]) AS wanted (sku, location_id)
           LEFT JOIN inventory.stock_policies AS policy USING (sku, location_id)
           LEFT JOIN inventory.sku_policies AS sku_policy ON sku_policy.sku = wanted.sku
@@ -259,6 +266,9 @@ pub async fn find_rules(conn: &mut PgConnection, keys: &[&LevelKey], also: &[&st
         if let Some(Json(policy)) = row.sku_policy {
             let policy = SkuPolicy::try_from(policy)?;
             rules.skus.insert(policy.sku.clone(), policy);
+        }
+        if row.watched {
+            rules.watched.insert(parse("stock_thresholds", "sku", &row.sku)?);
         }
         let fences = row.fences.map(|Json(fences)| fences).unwrap_or_default();
         let mut fences = fences.into_iter().map(RingFence::try_from).collect::<Result<Vec<_>, _>>()?;

@@ -140,10 +140,7 @@ pub async fn lock_reorder_policies(
 
 /// Writes policies that were set, and remembers them. Answers whether each was as it had been read: a policy that is new
 /// has no row to lock, so two may make it at once.
-pub async fn upsert_reorder_policies(
-    conn: &mut PgConnection,
-    policies: &[ReorderPolicy],
-) -> Result<bool, sqlx::Error> {
+pub async fn upsert_reorder_policies(conn: &mut PgConnection, policies: &[ReorderPolicy]) -> Result<bool, sqlx::Error> {
     let rows: Vec<ReorderPolicyRow> = policies.iter().map(ReorderPolicyRow::from).collect();
     let written = sqlx::query_scalar!(
         r#"

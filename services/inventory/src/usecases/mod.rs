@@ -26,6 +26,7 @@ pub mod reorder;
 pub mod resolve_hold;
 pub mod set_policies;
 pub mod take_channels;
+pub mod thresholds;
 pub mod transfers;
 
 use std::sync::Arc;

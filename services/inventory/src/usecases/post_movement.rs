@@ -70,7 +70,8 @@ impl Inventory {
                 store::stock_levels::insert_empty_levels(conn, keys, now).await?;
                 let levels = store::stock_levels::lock_stock_levels(conn, keys).await?;
                 let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), &[]).await?;
-                let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook);
+                let thresholds = execute::thresholds_of(conn, &levels, &rulebook, &[]).await?;
+                let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook).watched_by(thresholds);
                 let answer = Answer::Levels(shelf.post(command)?, now);
                 execute::save(conn, schema, shelf, &clock, now).await?;
                 let stored = store::answers::encode(&answer);

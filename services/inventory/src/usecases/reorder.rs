@@ -146,9 +146,7 @@ impl Inventory {
                 let own = known.get(sku).copied().unwrap_or_default();
                 let supply = Supply {
                     lead_time_hours: asked.lead_time_hours.unwrap_or(own.lead_time_hours),
-                    lead_time_deviation_hours: asked
-                        .lead_time_deviation_hours
-                        .unwrap_or(own.lead_time_deviation_hours),
+                    lead_time_deviation_hours: asked.lead_time_deviation_hours.unwrap_or(own.lead_time_deviation_hours),
                     review_days: asked.review_days.unwrap_or(own.review_days),
                     service_level_basis_points: asked
                         .service_level_basis_points

@@ -10,6 +10,7 @@ use crate::{
     channel_changed::register,
     reorder::{reorder_policy, set_reorder},
     support::{Shelf, fields, location, reason, stock_lines},
+    thresholds::set_thresholds,
 };
 
 /// RPCs without a good request here yet: their bad input is tested only as far as their own tests go.
@@ -245,21 +246,18 @@ async fn reorders(shelf: &mut Shelf) -> Vec<Good> {
     let page = shelf.client.list_reorder_policies(policies.clone()).await.unwrap().into_inner().next_page_token;
     let line = pb::ReorderPolicyLine { policy: Some(policy), expected_version: 1 };
     vec![
-        Good::new(
-            "SetReorderPolicies",
-            &pb::SetReorderPoliciesRequest { request_id: shelf.id(), lines: vec![line] },
-        )
-        .optional(&[
-            "lines.policy.reorder_point",
-            "lines.policy.pack_multiple",
-            "lines.policy.lead_time_hours",
-            "lines.policy.lead_time_deviation_hours",
-            "lines.policy.review_days",
-            "lines.policy.service_level_basis_points",
-            "lines.expected_version",
-        ])
-        .ignored(&["lines.policy.audit"])
-        .at_most(&[("lines", 2_000)]),
+        Good::new("SetReorderPolicies", &pb::SetReorderPoliciesRequest { request_id: shelf.id(), lines: vec![line] })
+            .optional(&[
+                "lines.policy.reorder_point",
+                "lines.policy.pack_multiple",
+                "lines.policy.lead_time_hours",
+                "lines.policy.lead_time_deviation_hours",
+                "lines.policy.review_days",
+                "lines.policy.service_level_basis_points",
+                "lines.expected_version",
+            ])
+            .ignored(&["lines.policy.audit"])
+            .at_most(&[("lines", 2_000)]),
         Good::new(
             "ListReorderPolicies",
             &pb::ListReorderPoliciesRequest { sku: "A".to_owned(), page_token: page.clone(), ..policies },
@@ -301,6 +299,29 @@ async fn reorders(shelf: &mut Shelf) -> Vec<Good> {
     ]
 }
 
+async fn thresholds(shelf: &mut Shelf) -> Vec<Good> {
+    let mut set = set_thresholds(shelf, &[("A", "WEB", 3), ("B", "WEB", 1)]);
+    shelf.client.set_stock_thresholds(set.clone()).await.unwrap();
+    set.request_id = shelf.id();
+    set.lines.truncate(1);
+    set.lines[0].expected_version = 1;
+    let list = pb::ListStockThresholdsRequest { channel_id: "WEB".to_owned(), page_size: 1, ..Default::default() };
+    let page_token = shelf.client.list_stock_thresholds(list.clone()).await.unwrap().into_inner().next_page_token;
+    vec![
+        Good::new("SetStockThresholds", &set)
+            .optional(&["lines.threshold.low_threshold", "lines.expected_version"])
+            .ignored(&[
+                "lines.threshold.available",
+                "lines.threshold.band",
+                "lines.threshold.crossings",
+                "lines.threshold.audit",
+            ])
+            .at_most(&[("lines", 50)]),
+        Good::new("ListStockThresholds", &pb::ListStockThresholdsRequest { sku: "A".to_owned(), page_token, ..list })
+            .optional(&["channel_id", "sku"]),
+    ]
+}
+
 #[tokio::test]
 async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     let mut shelf = Shelf::stocked().await;
@@ -327,6 +348,7 @@ async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     goods.extend(holds(&mut shelf).await);
     goods.extend(reads(&mut shelf).await);
     goods.extend(reorders(&mut shelf).await);
+    goods.extend(thresholds(&mut shelf).await);
     let (server, pool) = (&shelf.server, shelf.db.pool());
     let service = "oneshelf.inventory.v1.InventoryService";
     assert_bad_input_is_refused_but(server, pool, FILE_DESCRIPTOR_SET, service, goods, ELSEWHERE).await;

@@ -17,4 +17,5 @@ mod promises;
 mod reconcile;
 mod reorder;
 mod support;
+mod thresholds;
 mod transfers;

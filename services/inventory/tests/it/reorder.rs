@@ -220,7 +220,10 @@ async fn suggest_reorder_terms_computes_from_whole_days_of_sales() {
     assert_eq!((answer.first_date, answer.last_date), (day(10), day(1)));
     let [a, b, none] = &answer.suggestions[..] else { panic!("one each") };
     // Sales of days: 15, 6, 15, 5, 15, 5, 15, 5, 15, 5: Σ 101, Σ² 1,261, variance 26.7667.
-    assert_eq!((a.sold, a.demand_days, a.daily_mean_micros, a.daily_deviation_micros), (101, 10, 10_100_000, 5_173_651));
+    assert_eq!(
+        (a.sold, a.demand_days, a.daily_mean_micros, a.daily_deviation_micros),
+        (101, 10, 10_100_000, 5_173_651)
+    );
     assert_eq!((a.pattern(), a.z_ten_thousandths), (pb::DemandPattern::Smooth, 19_600));
     // 1.96 · √(4 · 26.7667 + 10.1² · 1) = 1.96 · 14.4594 = 28.34; 10.1 · 4 = 40.4; 10.1 · 10 = 101
     assert_eq!((a.safety_stock, a.reorder_point, a.order_up_to), (29, 41 + 29, 41 + 29 + 101));
@@ -253,10 +256,9 @@ async fn verify_finds_a_policy_that_nobody_set() {
     let mut shelf = Shelf::stocked().await;
     let request = set_reorder(&shelf, vec![reorder_policy("A", 5, 20)]);
     shelf.client.set_reorder_policies(request).await.unwrap();
-    for spoil in [
-        "UPDATE inventory.reorder_policies SET reorder_point = 6",
-        "DELETE FROM inventory.reorder_policy_changes",
-    ] {
+    for spoil in
+        ["UPDATE inventory.reorder_policies SET reorder_point = 6", "DELETE FROM inventory.reorder_policy_changes"]
+    {
         sqlx::query(spoil).execute(shelf.db.pool()).await.unwrap();
         let checks = oneshelf_inventory::verify::verify(shelf.db.pool()).await.unwrap();
         let check = checks.iter().find(|check| check.id == "reorder").unwrap();

@@ -13,6 +13,7 @@ mod policies;
 mod promises;
 mod records;
 mod reorder;
+mod thresholds;
 mod transfers;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
@@ -50,9 +51,8 @@ pub use self::{
         as_of_request, availability_message, availability_request, explain_request, explanation_message, filters,
         pickup_request, place_message,
     },
-    reorder::{
-        reorder_policies, reorder_policy_message, suggest_terms, suggestion_message, terms_suggestion_message,
-    },
+    reorder::{reorder_policies, reorder_policy_message, suggest_terms, suggestion_message, terms_suggestion_message},
+    thresholds::{stock_thresholds, threshold_message, threshold_token, thresholds_page},
     transfers::{
         allocate_transfer, approve_transfer, cancel_transfer, create_transfer, receive_transfer, resolve_transfer,
         ship_transfer, transfer_filters, transfer_id, transfer_message,

@@ -61,8 +61,9 @@ pub fn reorder_policies(
             if !(0..=MAX_PACK).contains(&policy.pack_multiple) {
                 violations.add(at("policy.pack_multiple"), format!("must be 0 to {MAX_PACK}"));
             }
-            let mut bounded =
-                |name: &str, value, least, most| within(&mut violations, at(&format!("policy.{name}")), value, least, most);
+            let mut bounded = |name: &str, value, least, most| {
+                within(&mut violations, at(&format!("policy.{name}")), value, least, most)
+            };
             let lead_time_hours = bounded("lead_time_hours", policy.lead_time_hours, 0, MAX_HOURS);
             let lead_time_deviation_hours =
                 bounded("lead_time_deviation_hours", policy.lead_time_deviation_hours, 0, MAX_HOURS);
