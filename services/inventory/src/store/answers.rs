@@ -163,12 +163,15 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
     }
 }
 
-pub fn encode_class_counts(counts: [u64; 3]) -> Vec<u8> {
+pub fn encode_class_counts(counts: [u64; 4]) -> Vec<u8> {
     serde_json::to_vec(&counts).unwrap_or_default()
 }
 
-pub fn decode_class_counts(bytes: &[u8]) -> Result<[u64; 3], sqlx::Error> {
-    serde_json::from_slice(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
+/// The release before wrote three.
+pub fn decode_class_counts(bytes: &[u8]) -> Result<[u64; 4], sqlx::Error> {
+    let mut counts: Vec<u64> = serde_json::from_slice(bytes).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    counts.resize(4, 0);
+    counts.try_into().map_err(|_| sqlx::Error::Decode("four counts are four".into()))
 }
 
 /// Results of rows, short: outcome, quantity, version. Thousands of them are kept for a week.
