@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
+        consignment::{Cause, Entry, Side},
         event::Event,
         threshold::{Crossing, CrossingKind},
     },
@@ -21,6 +22,8 @@ pub const PROMISE_FILLED: &str = "inventory.promise.filled.v1";
 pub const STOCK_RAN_LOW: &str = "inventory.channel_stock.ran_low.v1";
 pub const STOCK_RAN_OUT: &str = "inventory.channel_stock.ran_out.v1";
 pub const STOCK_CAME_BACK: &str = "inventory.channel_stock.came_back.v1";
+pub const CONSIGNMENT_SOLD: &str = "inventory.consignment.sold.v1";
+pub const CONSIGNMENT_RETURNED: &str = "inventory.consignment.returned.v1";
 pub const STOCK_RECOVERED: &str = "inventory.channel_stock.recovered.v1";
 
 /// Every event this service publishes: routing key and message.
@@ -32,6 +35,8 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     (STOCK_RAN_OUT, "oneshelf.inventory.v1.StockRanOut"),
     (STOCK_CAME_BACK, "oneshelf.inventory.v1.StockCameBack"),
     (STOCK_RECOVERED, "oneshelf.inventory.v1.StockRecovered"),
+    (CONSIGNMENT_SOLD, "oneshelf.inventory.v1.ConsignmentSold"),
+    (CONSIGNMENT_RETURNED, "oneshelf.inventory.v1.ConsignmentReturned"),
 ];
 
 /// Outbox rows for a group's events.
@@ -104,8 +109,44 @@ pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<Outbo
                 effective_at: now,
             },
             Event::StockCrossed(crossing) => crossed(ids.give(), crossing, now),
+            Event::ConsignmentSettled(entry) => settled(ids.give(), entry),
         })
         .collect()
+}
+
+fn settled(event_id: Uuid, entry: &Entry) -> OutboxEvent {
+    let told = Some(proto::ConsignmentSettled {
+        party_id: entry.party.to_string(),
+        side: side_message(entry.side).into(),
+        sku: entry.key.sku.to_string(),
+        location_id: entry.key.location.to_string(),
+        units: entry.units,
+        movement_id: entry.movement_id.to_string(),
+        line: entry.line as i32,
+        reference: entry.reference.clone(),
+        effective_time: Some(timestamp(entry.effective_at)),
+        taken: entry.cause == Cause::Taken,
+    });
+    let ((routing_key, event_type), payload) = match entry.cause {
+        Cause::Returned => (PUBLISHED[8], proto::ConsignmentReturned { settlement: told }.encode_to_vec()),
+        _ => (PUBLISHED[7], proto::ConsignmentSold { settlement: told }.encode_to_vec()),
+    };
+    OutboxEvent {
+        event_id,
+        routing_key,
+        event_type,
+        aggregate_id: format!("{}@{}/{}", entry.key.sku, entry.key.location, entry.party),
+        aggregate_version: entry.number,
+        payload,
+        effective_at: entry.effective_at,
+    }
+}
+
+fn side_message(side: Side) -> proto::ConsignmentSide {
+    match side {
+        Side::Theirs => proto::ConsignmentSide::Theirs,
+        Side::Ours => proto::ConsignmentSide::Ours,
+    }
 }
 
 fn crossed(event_id: Uuid, crossing: &Crossing, now: DateTime<Utc>) -> OutboxEvent {

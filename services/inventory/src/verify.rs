@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use crate::domain::reason::BUILT_IN;
 
+mod consignments;
+mod costs;
 mod reorder;
 mod thresholds;
 
@@ -36,6 +38,9 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         reorder::policies_are_remembered(pool).await?,
         thresholds::totals_equal_parts(pool).await?,
         thresholds::parts_equal_levels(pool).await?,
+        consignments::stock_equals_entries(pool).await?,
+        consignments::entries_have_movements(pool).await?,
+        costs::costs_are_remembered(pool).await?,
     ])
 }
 

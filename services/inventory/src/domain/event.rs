@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, HoldId};
 
 use super::{
+    consignment::Entry,
     future::Claim,
     stock_level::{Level, LevelKey},
     threshold::Crossing,
@@ -19,6 +20,8 @@ pub enum Event {
     PromiseFilled { key: LevelKey, claim: Claim, filled: i64 },
     /// What a channel may sell of a SKU crossed a threshold.
     StockCrossed(Crossing),
+    /// Units changed their owner.
+    ConsignmentSettled(Entry),
 }
 
 /// What may be sold at a level, as consumers show it.

@@ -20,6 +20,7 @@ pub use self::policies::{Line, Policies, PolicyChange, SetPolicies};
 use super::{
     availability,
     caps::{self, Counter, Counters},
+    consignment,
     count::Count,
     document::{Documents, HoldIds},
     error::{Refusal, ShortLine},
@@ -75,6 +76,10 @@ pub enum Command {
     Promise(Box<PromiseCommand>),
     /// Takes the state of their locations over into levels that have another copy.
     Follow {
+        keys: Vec<LevelKey>,
+    },
+    /// Looks at the rules of levels again, of which somebody changed what no level is locked for.
+    Reconsider {
         keys: Vec<LevelKey>,
     },
     SetPolicies(SetPolicies),
@@ -328,6 +333,7 @@ impl Shelf {
             Command::Inbound(command) => self.inbound(command, now),
             Command::Promise(command) => self.promise(command, now),
             Command::Follow { keys } => Ok(self.follow(keys)),
+            Command::Reconsider { keys } => Ok(self.reconsider(keys)),
             Command::SetPolicies(set) => self.set_policies(set, now),
             Command::ReleaseFences { keys } => Ok(self.release_fences(keys, now)),
         }
@@ -344,12 +350,18 @@ impl Shelf {
         touched.sort_unstable();
         let mut levels = Vec::with_capacity(touched.len());
         let mut events = std::mem::take(&mut self.events);
+        let consigned = self.settle_consignments(&touched);
+        events.extend(
+            consigned.entries.iter().filter(|entry| entry.cause.settles()).cloned().map(Event::ConsignmentSettled),
+        );
         for key in touched {
             let Some(mut level) = self.levels.get(&key).copied() else { continue };
             level.version += 1;
             // A level is made with the suspicion of rules; whoever looked and found none clears it.
-            if level.has_rules && !self.rulebook.of(&key).matter() {
-                level.has_rules = false;
+            // A partner's goods that come in are a rule of their own.
+            let consigned = self.rulebook.consignments.contains_key(&key);
+            if (level.has_rules || consigned) && level.has_rules != self.rulebook.of(&key).matter() {
+                level.has_rules = !level.has_rules;
                 self.ruled.insert(key.clone());
             }
             events.push(level_changed(&self.rulebook, &key, level, now));
@@ -401,6 +413,7 @@ impl Shelf {
             skus,
             fences,
             settled,
+            consigned,
             counters,
             recounted: (self.whole.into_iter().collect(), recounted),
             granted: granted.iter().map(|id| self.holds[id].clone()).collect(),
@@ -784,6 +797,28 @@ impl Shelf {
         Answer::Done
     }
 
+    fn reconsider(&mut self, keys: &[LevelKey]) -> Answer {
+        for key in keys {
+            let matter = self.rulebook.of(key).matter();
+            if self.levels.get(key).is_some_and(|level| level.has_rules != matter) {
+                self.rule(key);
+            }
+        }
+        Answer::Done
+    }
+
+    /// Books what the group's movements did to goods of partners.
+    fn settle_consignments(&mut self, touched: &[LevelKey]) -> consignment::Settled {
+        if self.rulebook.consignments.is_empty() {
+            return consignment::Settled::default();
+        }
+        let levels: Vec<(LevelKey, Level)> =
+            touched.iter().filter_map(|key| Some((key.clone(), *self.levels.get(key)?))).collect();
+        let settled = consignment::settle(&mut self.rulebook.consignments, &self.movements, &levels);
+        self.movements.extend(settled.movements.iter().cloned());
+        settled
+    }
+
     fn existing(&self, hold_id: HoldId) -> Result<&StockHold, Refusal> {
         self.holds.get(&hold_id).ok_or(Refusal::HoldNotFound { hold_id })
     }
@@ -855,6 +890,8 @@ pub struct Changes {
     pub fences: Vec<RingFence>,
     /// Thresholds that were set or counted, and what is counted of levels in them.
     pub settled: Settled,
+    /// What became of goods of partners; the changes of owner are among the movements.
+    pub consigned: consignment::Settled,
     /// Counters that moved.
     pub counters: Vec<(Counter, i64)>,
     /// SKUs whose counters are all written anew, and what these are.

@@ -34,7 +34,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, PartnerId, Sku};
 
-use super::stock_level::LevelKey;
+use super::{
+    consignment::{Consignment, Consignments},
+    stock_level::LevelKey,
+};
 
 /// Who asks, and whom a hold is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -175,12 +178,15 @@ pub struct Rules<'a> {
     pub fences: &'a [RingFence],
     /// A channel is told when the SKU runs low.
     pub watched: bool,
+    /// What of it is a partner's, or goes to one when it is sold.
+    pub consigned: bool,
 }
 
 impl Rules<'_> {
     /// Whether they say anything that the level's own row does not.
     pub fn matter(&self) -> bool {
         self.watched
+            || self.consigned
             || self.policy.is_some_and(|policy| {
                 policy.excluded
                     || !policy.excluded_channels.is_empty()
@@ -215,6 +221,8 @@ pub struct Rulebook {
     pub fences: HashMap<LevelKey, Vec<RingFence>>,
     /// SKUs of which some channel is told when they run low ([`super::threshold`]).
     pub watched: HashSet<Sku>,
+    /// Of levels that an agreement or its goods are about.
+    pub consignments: Consignments,
 }
 
 impl Rulebook {
@@ -224,6 +232,7 @@ impl Rulebook {
             sku: self.skus.get(&key.sku).map(|policy| &policy.terms),
             fences: self.fences.get(key).map_or(&[], Vec::as_slice),
             watched: self.watched.contains(&key.sku),
+            consigned: self.consignments.get(key).is_some_and(Consignment::matters),
         }
     }
 

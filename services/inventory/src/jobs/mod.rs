@@ -40,6 +40,11 @@ pub async fn follow_changes(inventory: Inventory, every: Duration, stop: Cancell
             Ok(behind) => tracing::debug!(behind, "brought thresholds to where their channels sell from"),
             Err(error) => tracing::warn!(%error, "could not bring thresholds to where their channels sell from"),
         }
+        match inventory.follow_agreements().await {
+            Ok(0) => {}
+            Ok(behind) => tracing::debug!(behind, "let levels know of agreements on consignment"),
+            Err(error) => tracing::warn!(%error, "could not let levels know of agreements on consignment"),
+        }
         if let Err(error) = inventory.prune_counters().await {
             tracing::warn!(%error, "could not take counters away that count nothing");
         }

@@ -5,6 +5,8 @@ pub mod answers;
 pub mod balances;
 pub mod caps;
 pub mod channels;
+pub mod consignments;
+pub mod costs;
 pub mod count_plan;
 pub mod counts;
 pub mod documents;

@@ -16,7 +16,7 @@
 //! | make and lock counters (2) | a SKU of a soft hold has a cap |
 //! | count its soft holds | the policy of a SKU is set |
 //! | lock thresholds, read what is counted in them (2), where channels sell from | a channel is told of a SKU, or is to be |
-//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), counters (1 or 2), thresholds (2), append ledger, documents (2 per kind), append outbox, store answers | if there are any |
+//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), counters (1 or 2), thresholds (2), consignments, append ledger, documents (2 per kind), append outbox, store answers | if there are any |
 //! | commit | always |
 //!
 //! So a group of one and a group of 512 cost the same number of round trips, and a hot SKU costs one row lock and one
@@ -85,7 +85,9 @@ impl Job {
         let sku = match &self.command {
             Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
             Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
-            Command::Follow { keys } | Command::ReleaseFences { keys } => keys.first().map(|key| &key.sku),
+            Command::Follow { keys } | Command::Reconsider { keys } | Command::ReleaseFences { keys } => {
+                keys.first().map(|key| &key.sku)
+            }
             Command::SetPolicies(set) => set.change.skus().next(),
             Command::Commit(_)
             | Command::Release { .. }
@@ -207,6 +209,7 @@ async fn apply_group(
                 keys.extend(named.iter().cloned());
             }
             Command::ReleaseFences { keys: named } => keys.extend(named.iter().cloned()),
+            Command::Reconsider { keys: named } => ruled.extend(named.iter().cloned()),
             Command::SetPolicies(set) => match &set.change {
                 PolicyChange::Stock(lines) => ruled.extend(lines.iter().map(|line| line.key.clone())),
                 PolicyChange::Fences(lines) => ruled.extend(lines.iter().map(|line| line.key.0.clone())),
@@ -445,6 +448,7 @@ pub(super) async fn save(
         store::policies::upsert_ring_fences(conn, &changes.fences).await?;
     }
     store::thresholds::save_thresholds(conn, &changes.settled).await?;
+    store::consignments::save_settled(conn, &changes.consigned, clock, now).await?;
     if !changes.movements.is_empty() {
         store::ledger::append_movements(conn, &changes.movements, now).await?;
     }
@@ -484,6 +488,7 @@ fn hold_id(command: &Command) -> Option<HoldId> {
         | Command::Count(_)
         | Command::Inbound(_)
         | Command::Follow { .. }
+        | Command::Reconsider { .. }
         | Command::SetPolicies(_)
         | Command::ReleaseFences { .. } => None,
     }

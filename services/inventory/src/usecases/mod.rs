@@ -3,6 +3,8 @@
 
 pub mod bulk;
 pub mod change_location;
+pub mod consignments;
+pub mod costs;
 pub mod count_plan;
 pub mod counts;
 pub mod create_location;

@@ -6,6 +6,8 @@ mod bad_input;
 mod bulk;
 mod channel_changed;
 mod concurrency;
+mod consignments;
+mod costs;
 mod counts;
 mod holds;
 mod inbounds;

@@ -2,6 +2,8 @@
 //! has; the rest by noun.
 
 mod bulk;
+mod consignments;
+mod costs;
 mod counts;
 mod holds;
 mod inbounds;
@@ -24,6 +26,11 @@ use uuid::Uuid;
 
 pub use self::{
     bulk::{batch_adjustment, import_chunk, row_results, set_stock},
+    consignments::{
+        after_agreement, after_stock, agreement, agreement_message, agreement_token, consigned_stock_message,
+        consignment_filter, settlement_message, settlements_page, stock_token,
+    },
+    costs::{after_sku, unit_cost_message, unit_costs},
     counts::{
         approve_count, cancel_count, compute_abc_classes, count_filters, count_id, count_message, due_message,
         due_request, post_count, record_count, request_recount, set_abc_classes, set_count_schedule, start_count,
