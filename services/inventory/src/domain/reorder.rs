@@ -187,7 +187,7 @@ impl Suggestion {
         let bridged = i128::from(supply.lead_time_hours) + HOURS_PER_DAY * i128::from(supply.review_days);
         let of_demand = bridged.checked_mul(variance)? / HOURS_PER_DAY;
         let late = i128::from(supply.lead_time_deviation_hours);
-        let of_lead_time = mean.checked_mul(mean)?.checked_mul(late * late)? / (HOURS_PER_DAY * HOURS_PER_DAY);
+        let of_lead_time = (mean.checked_mul(mean)? / (HOURS_PER_DAY * HOURS_PER_DAY)).checked_mul(late * late)?;
         let deviation = root(of_demand.checked_add(of_lead_time)?)?;
         let safety_stock = ceil(i128::from(z).checked_mul(deviation)?, 10_000 * MICROS);
         // From the units and not from the rounded mean, so that whole numbers stay whole.

@@ -70,14 +70,9 @@ impl Shelf {
 
     /// Units of A in the shop, by the way of bulk changes.
     fn adjust_by(&self, delta: i64) -> impl Future<Output = Result<(), tonic::Status>> + use<> {
-        let row = pb::AdjustStockRow {
-            sku: "A".to_owned(),
-            location_id: "SHOP".to_owned(),
-            delta,
-            ..Default::default()
-        };
-        let request =
-            pb::BatchAdjustStockRequest {
+        let row =
+            pb::AdjustStockRow { sku: "A".to_owned(), location_id: "SHOP".to_owned(), delta, ..Default::default() };
+        let request = pb::BatchAdjustStockRequest {
             request_id: self.id(),
             rows: vec![row],
             reason_code: "adjust_count".to_owned(),
