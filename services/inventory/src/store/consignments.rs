@@ -450,7 +450,7 @@ pub struct Settlement {
     pub recorded_at: DateTime<Utc>,
 }
 
-/// Reads a page of a partner's settlements in the order of their recording, after `after`.
+/// Reads a page of a partner's settlements by the time of recording, after `after`.
 pub async fn list_settlements(
     pool: &PgPool,
     party: &PartnerId,

@@ -257,6 +257,7 @@ async fn reorders(shelf: &mut Shelf) -> Vec<Good> {
                 "lines.policy.service_level_basis_points",
                 "lines.expected_version",
             ])
+            .unbounded(&["lines.expected_version"])
             .ignored(&["lines.policy.audit"])
             .at_most(&[("lines", 2_000)]),
         Good::new(
@@ -311,6 +312,7 @@ async fn thresholds(shelf: &mut Shelf) -> Vec<Good> {
     vec![
         Good::new("SetStockThresholds", &set)
             .optional(&["lines.threshold.low_threshold", "lines.expected_version"])
+            .unbounded(&["lines.expected_version"])
             .ignored(&[
                 "lines.threshold.available",
                 "lines.threshold.band",
@@ -357,6 +359,7 @@ async fn consignments(shelf: &mut Shelf) -> Vec<Good> {
             },
         )
         .optional(&["agreement.skus", "agreement.valid_until", "expected_version"])
+        .unbounded(&["expected_version"])
         .ignored(&["agreement.audit"])
         .may_lie_ahead(&["agreement.valid_from", "agreement.valid_until"])
         .at_most(&[("agreement.skus", 500)]),
@@ -407,6 +410,7 @@ async fn costs(shelf: &mut Shelf) -> Vec<Good> {
     vec![
         Good::new("SetUnitCosts", &set)
             .optional(&["lines.unit_cost.cost.micros", "lines.expected_version"])
+            .unbounded(&["lines.expected_version"])
             .any_currency(&["lines.unit_cost.cost.currency_code"])
             .ignored(&["lines.unit_cost.audit"])
             .at_most(&[("lines", 2_000)]),

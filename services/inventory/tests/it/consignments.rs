@@ -1,5 +1,7 @@
 //! Goods that belong to somebody else than the holder of their place, and what is settled when they are sold.
 
+use std::time::Duration;
+
 use oneshelf_inventory::events;
 use oneshelf_kit::{outbox, schema::Schema};
 use oneshelf_proto::inventory::v1 as pb;
@@ -91,6 +93,7 @@ impl Shelf {
     }
 
     async fn adjusted(&mut self, delta: i64) {
+        self.clock.advance(Duration::from_secs(1));
         let request = pb::AdjustStockRequest {
             request_id: self.id(),
             location_id: "WH".to_owned(),
@@ -103,6 +106,7 @@ impl Shelf {
     }
 
     async fn brought_back(&mut self, location_id: &str, quantity: i64) {
+        self.clock.advance(Duration::from_secs(1));
         let request = pb::ReturnStockRequest {
             request_id: self.id(),
             location_id: location_id.to_owned(),

@@ -273,7 +273,8 @@ pub fn compute_abc_classes(request: &proto::ComputeAbcClassesRequest) -> Result<
     let days = within(&mut violations, "days", request.days, 365, 730);
     let a_percent = within(&mut violations, "a_percent", request.a_percent, 80, 100);
     let b_percent = within(&mut violations, "b_percent", request.b_percent, 95, 100);
-    if a_percent > b_percent {
+    let percent = 1..=100;
+    if percent.contains(&a_percent) && percent.contains(&b_percent) && a_percent > b_percent {
         violations.add("b_percent", "must be at least a_percent");
     }
     let by_value = match proto::AbcBasis::try_from(request.basis) {

@@ -115,7 +115,9 @@ pub fn suggest_terms(request: &proto::SuggestReorderTermsRequest) -> Result<Sugg
         .enumerate()
         .filter_map(|(place, text)| sku(&mut violations, format!("skus[{place}]"), text))
         .collect();
-    named_once(&mut violations, "skus", &skus);
+    if request.skus.len() <= MAX_SUGGESTED {
+        named_once(&mut violations, "skus", &skus);
+    }
     let days = match request.days {
         0 => 90,
         days => within(&mut violations, "days".to_owned(), days, 2, 730).unwrap_or_default(),
