@@ -5,18 +5,38 @@ use oneshelf_kit::outbox::{EventIds, OutboxEvent};
 use oneshelf_proto::inventory::v1 as proto;
 use oneshelf_values::{ChannelId, Clock};
 use prost::Message;
+use uuid::Uuid;
 
-use crate::{domain::event::Event, time::timestamp};
+use crate::{
+    domain::{
+        consignment::{Cause, Entry, Side},
+        event::Event,
+        threshold::{Crossing, CrossingKind},
+    },
+    time::timestamp,
+};
 
 pub const STOCK_LEVEL_CHANGED: &str = "inventory.stock_level.changed.v1";
 pub const HOLD_EXPIRED: &str = "inventory.hold.expired.v1";
 pub const PROMISE_FILLED: &str = "inventory.promise.filled.v1";
+pub const STOCK_RAN_LOW: &str = "inventory.channel_stock.ran_low.v1";
+pub const STOCK_RAN_OUT: &str = "inventory.channel_stock.ran_out.v1";
+pub const STOCK_CAME_BACK: &str = "inventory.channel_stock.came_back.v1";
+pub const CONSIGNMENT_SOLD: &str = "inventory.consignment.sold.v1";
+pub const CONSIGNMENT_RETURNED: &str = "inventory.consignment.returned.v1";
+pub const STOCK_RECOVERED: &str = "inventory.channel_stock.recovered.v1";
 
 /// Every event this service publishes: routing key and message.
 pub const PUBLISHED: &[(&str, &str)] = &[
     (STOCK_LEVEL_CHANGED, "oneshelf.inventory.v1.StockLevelChanged"),
     (HOLD_EXPIRED, "oneshelf.inventory.v1.HoldExpired"),
     (PROMISE_FILLED, "oneshelf.inventory.v1.PromiseFilled"),
+    (STOCK_RAN_LOW, "oneshelf.inventory.v1.StockRanLow"),
+    (STOCK_RAN_OUT, "oneshelf.inventory.v1.StockRanOut"),
+    (STOCK_CAME_BACK, "oneshelf.inventory.v1.StockCameBack"),
+    (STOCK_RECOVERED, "oneshelf.inventory.v1.StockRecovered"),
+    (CONSIGNMENT_SOLD, "oneshelf.inventory.v1.ConsignmentSold"),
+    (CONSIGNMENT_RETURNED, "oneshelf.inventory.v1.ConsignmentReturned"),
 ];
 
 /// Outbox rows for a group's events.
@@ -88,6 +108,70 @@ pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<Outbo
                 .encode_to_vec(),
                 effective_at: now,
             },
+            Event::StockCrossed(crossing) => crossed(ids.give(), crossing, now),
+            Event::ConsignmentSettled(entry) => settled(ids.give(), entry),
         })
         .collect()
+}
+
+fn settled(event_id: Uuid, entry: &Entry) -> OutboxEvent {
+    let told = Some(proto::ConsignmentSettled {
+        party_id: entry.party.to_string(),
+        side: side_message(entry.side).into(),
+        sku: entry.key.sku.to_string(),
+        location_id: entry.key.location.to_string(),
+        units: entry.units,
+        movement_id: entry.movement_id.to_string(),
+        line: entry.line as i32,
+        reference: entry.reference.clone(),
+        effective_time: Some(timestamp(entry.effective_at)),
+        taken: entry.cause == Cause::Taken,
+    });
+    let ((routing_key, event_type), payload) = match entry.cause {
+        Cause::Returned => (PUBLISHED[8], proto::ConsignmentReturned { settlement: told }.encode_to_vec()),
+        _ => (PUBLISHED[7], proto::ConsignmentSold { settlement: told }.encode_to_vec()),
+    };
+    OutboxEvent {
+        event_id,
+        routing_key,
+        event_type,
+        aggregate_id: format!("{}@{}/{}", entry.key.sku, entry.key.location, entry.party),
+        aggregate_version: entry.number,
+        payload,
+        effective_at: entry.effective_at,
+    }
+}
+
+fn side_message(side: Side) -> proto::ConsignmentSide {
+    match side {
+        Side::Theirs => proto::ConsignmentSide::Theirs,
+        Side::Ours => proto::ConsignmentSide::Ours,
+    }
+}
+
+fn crossed(event_id: Uuid, crossing: &Crossing, now: DateTime<Utc>) -> OutboxEvent {
+    let told = Some(proto::StockCrossing {
+        sku: crossing.sku.to_string(),
+        channel_id: crossing.channel.to_string(),
+        available_before: crossing.before,
+        available: crossing.after,
+        low_threshold: crossing.low_threshold,
+        number: crossing.number,
+        change_time: Some(timestamp(now)),
+    });
+    let ((routing_key, event_type), payload) = match crossing.kind {
+        CrossingKind::RanLow => (PUBLISHED[3], proto::StockRanLow { crossing: told }.encode_to_vec()),
+        CrossingKind::RanOut => (PUBLISHED[4], proto::StockRanOut { crossing: told }.encode_to_vec()),
+        CrossingKind::CameBack => (PUBLISHED[5], proto::StockCameBack { crossing: told }.encode_to_vec()),
+        CrossingKind::Recovered => (PUBLISHED[6], proto::StockRecovered { crossing: told }.encode_to_vec()),
+    };
+    OutboxEvent {
+        event_id,
+        routing_key,
+        event_type,
+        aggregate_id: format!("{}/{}", crossing.sku, crossing.channel),
+        aggregate_version: crossing.number,
+        payload,
+        effective_at: now,
+    }
 }

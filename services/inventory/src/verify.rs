@@ -8,6 +8,11 @@ use uuid::Uuid;
 
 use crate::domain::reason::BUILT_IN;
 
+mod consignments;
+mod costs;
+mod reorder;
+mod thresholds;
+
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
     Ok(vec![
@@ -30,6 +35,12 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         levels_have_their_policies(pool).await?,
         fences_count_their_holds(pool).await?,
         counters_count_soft_holds(pool).await?,
+        reorder::policies_are_remembered(pool).await?,
+        thresholds::totals_equal_parts(pool).await?,
+        thresholds::parts_equal_levels(pool).await?,
+        consignments::stock_equals_entries(pool).await?,
+        consignments::entries_have_movements(pool).await?,
+        costs::costs_are_remembered(pool).await?,
     ])
 }
 

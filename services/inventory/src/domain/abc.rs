@@ -30,11 +30,11 @@ pub struct AbcShares {
     pub b_percent: u32,
 }
 
-/// Classes by units moved: the largest first, and each belongs to the share that those before it leave open. So the
+/// Classes by what moved, in units or in value: the largest first, and each belongs to the share that those before it leave open. So the
 /// largest is always A, and what did not move is C. Ties go by SKU.
-pub fn classify(mut moved: Vec<(Sku, i64)>, shares: AbcShares) -> Vec<(Sku, AbcClass)> {
+pub fn classify(mut moved: Vec<(Sku, i128)>, shares: AbcShares) -> Vec<(Sku, AbcClass)> {
     moved.sort_by(|(left, less), (right, more)| more.cmp(less).then_with(|| left.cmp(right)));
-    let total: i128 = moved.iter().map(|(_, units)| i128::from(*units)).sum();
+    let total: i128 = moved.iter().map(|(_, units)| *units).sum();
     let mut before: i128 = 0;
     moved
         .into_iter()
@@ -48,7 +48,7 @@ pub fn classify(mut moved: Vec<(Sku, i64)>, shares: AbcShares) -> Vec<(Sku, AbcC
             } else {
                 AbcClass::C
             };
-            before += i128::from(units);
+            before += units;
             (sku, class)
         })
         .collect()

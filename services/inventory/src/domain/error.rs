@@ -1,7 +1,7 @@
 //! Why the shelf says no.
 
 use chrono::{DateTime, Utc};
-use oneshelf_values::{ChannelId, CountId, HoldId, LocationId, PromiseId, Sku};
+use oneshelf_values::{ChannelId, CountId, HoldId, LocationId, PartnerId, PromiseId, Sku};
 use uuid::Uuid;
 
 use super::document::DocumentKind;
@@ -89,6 +89,10 @@ pub enum Refusal {
     PromiseWaiting { promise_id: PromiseId, waiting: i64 },
     #[error("line {line} takes {requested} of {sku}, left are {limit}")]
     LineExceeded { line: usize, sku: Sku, limit: i64, requested: i64 },
+    #[error("the location's goods are agreed upon with {party} already")]
+    ConsignmentOverlap { location: LocationId, party: PartnerId },
+    #[error("line {line} names goods of {party}, who may not have {sku} at {location}")]
+    NotConsigned { line: usize, sku: Sku, location: LocationId, party: PartnerId },
     #[error("the reason {code} is not known, or not for callers to name")]
     ReasonCodeNotFound { code: String },
     #[error("the reason {code} exists already")]

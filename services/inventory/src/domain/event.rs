@@ -4,8 +4,10 @@ use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, HoldId};
 
 use super::{
+    consignment::Entry,
     future::Claim,
     stock_level::{Level, LevelKey},
+    threshold::Crossing,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +18,10 @@ pub enum Event {
     HoldExpired { hold_id: HoldId, channel: Option<ChannelId>, reference: String, expired_at: DateTime<Utc> },
     /// Goods that came in went to a promise that waited for them; the claim is what it waits for still.
     PromiseFilled { key: LevelKey, claim: Claim, filled: i64 },
+    /// What a channel may sell of a SKU crossed a threshold.
+    StockCrossed(Crossing),
+    /// Units changed their owner.
+    ConsignmentSettled(Entry),
 }
 
 /// What may be sold at a level, as consumers show it.

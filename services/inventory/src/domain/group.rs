@@ -20,6 +20,7 @@ pub use self::policies::{Line, Policies, PolicyChange, SetPolicies};
 use super::{
     availability,
     caps::{self, Counter, Counters},
+    consignment,
     count::Count,
     document::{Documents, HoldIds},
     error::{Refusal, ShortLine},
@@ -32,6 +33,7 @@ use super::{
     policy::{Asker, FenceOwner, RingFence, Rulebook, Rules, SkuPolicy, SkuTerms, StockPolicy},
     promise::Promise,
     stock_level::{Bucket, Level, LevelKey, Strength},
+    threshold::{Settled, Thresholds},
     transfer::Transfer,
 };
 
@@ -40,11 +42,13 @@ mod inbounds;
 mod policies;
 mod promises;
 mod replace;
+mod thresholds;
 mod transfers;
 
 pub use counts::{CountAct, CountCommand, NewCount};
 pub use inbounds::{InboundAct, InboundCommand, NewInbound};
 pub use promises::{NewPromise, PromiseAct, PromiseCommand};
+pub use thresholds::ThresholdLine;
 pub use transfers::{NewTransfer, TransferAct, TransferCommand};
 
 /// What a caller wants done to the shelf.
@@ -72,6 +76,10 @@ pub enum Command {
     Promise(Box<PromiseCommand>),
     /// Takes the state of their locations over into levels that have another copy.
     Follow {
+        keys: Vec<LevelKey>,
+    },
+    /// Looks at the rules of levels again, of which somebody changed what no level is locked for.
+    Reconsider {
         keys: Vec<LevelKey>,
     },
     SetPolicies(SetPolicies),
@@ -208,6 +216,8 @@ pub struct Shelf {
     changed_counters: HashSet<Counter>,
     /// The rules of levels that have some, and of those that a command sets.
     rulebook: Rulebook,
+    /// What channels are told of the group's SKUs.
+    thresholds: Thresholds,
     touched: HashSet<LevelKey>,
     followed: HashSet<LevelKey>,
     /// Levels whose copies of their policy changed.
@@ -323,6 +333,7 @@ impl Shelf {
             Command::Inbound(command) => self.inbound(command, now),
             Command::Promise(command) => self.promise(command, now),
             Command::Follow { keys } => Ok(self.follow(keys)),
+            Command::Reconsider { keys } => Ok(self.reconsider(keys)),
             Command::SetPolicies(set) => self.set_policies(set, now),
             Command::ReleaseFences { keys } => Ok(self.release_fences(keys, now)),
         }
@@ -339,17 +350,25 @@ impl Shelf {
         touched.sort_unstable();
         let mut levels = Vec::with_capacity(touched.len());
         let mut events = std::mem::take(&mut self.events);
+        let consigned = self.settle_consignments(&touched);
+        events.extend(
+            consigned.entries.iter().filter(|entry| entry.cause.settles()).cloned().map(Event::ConsignmentSettled),
+        );
         for key in touched {
             let Some(mut level) = self.levels.get(&key).copied() else { continue };
             level.version += 1;
             // A level is made with the suspicion of rules; whoever looked and found none clears it.
-            if level.has_rules && !self.rulebook.of(&key).matter() {
-                level.has_rules = false;
+            // A partner's goods that come in are a rule of their own.
+            let consigned = self.rulebook.consignments.contains_key(&key);
+            if (level.has_rules || consigned) && level.has_rules != self.rulebook.of(&key).matter() {
+                level.has_rules = !level.has_rules;
                 self.ruled.insert(key.clone());
             }
             events.push(level_changed(&self.rulebook, &key, level, now));
             levels.push((key, level));
         }
+        let settled = std::mem::take(&mut self.thresholds).settle(&self.rulebook, &levels, now);
+        events.extend(settled.crossings.iter().cloned().map(Event::StockCrossed));
         let among = |keys: &HashSet<LevelKey>, key: &LevelKey| !keys.is_empty() && keys.contains(key);
         let followed = levels
             .iter()
@@ -393,6 +412,8 @@ impl Shelf {
             policies,
             skus,
             fences,
+            settled,
+            consigned,
             counters,
             recounted: (self.whole.into_iter().collect(), recounted),
             granted: granted.iter().map(|id| self.holds[id].clone()).collect(),
@@ -776,6 +797,28 @@ impl Shelf {
         Answer::Done
     }
 
+    fn reconsider(&mut self, keys: &[LevelKey]) -> Answer {
+        for key in keys {
+            let matter = self.rulebook.of(key).matter();
+            if self.levels.get(key).is_some_and(|level| level.has_rules != matter) {
+                self.rule(key);
+            }
+        }
+        Answer::Done
+    }
+
+    /// Books what the group's movements did to goods of partners.
+    fn settle_consignments(&mut self, touched: &[LevelKey]) -> consignment::Settled {
+        if self.rulebook.consignments.is_empty() {
+            return consignment::Settled::default();
+        }
+        let levels: Vec<(LevelKey, Level)> =
+            touched.iter().filter_map(|key| Some((key.clone(), *self.levels.get(key)?))).collect();
+        let settled = consignment::settle(&mut self.rulebook.consignments, &self.movements, &levels);
+        self.movements.extend(settled.movements.iter().cloned());
+        settled
+    }
+
     fn existing(&self, hold_id: HoldId) -> Result<&StockHold, Refusal> {
         self.holds.get(&hold_id).ok_or(Refusal::HoldNotFound { hold_id })
     }
@@ -845,6 +888,10 @@ pub struct Changes {
     pub skus: Vec<SkuPolicy>,
     /// Fences that were set or used.
     pub fences: Vec<RingFence>,
+    /// Thresholds that were set or counted, and what is counted of levels in them.
+    pub settled: Settled,
+    /// What became of goods of partners; the changes of owner are among the movements.
+    pub consigned: consignment::Settled,
     /// Counters that moved.
     pub counters: Vec<(Counter, i64)>,
     /// SKUs whose counters are all written anew, and what these are.
@@ -878,6 +925,7 @@ impl Changes {
             && self.promises.is_empty()
             && self.claims.is_empty()
             && self.skus.is_empty()
+            && self.settled.thresholds.is_empty()
     }
 }
 

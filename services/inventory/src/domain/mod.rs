@@ -11,13 +11,17 @@
 //! | [`transfer`] | goods between two locations: shipped = received + in transit + lost |
 //! | [`count`] | what is found against what the books said when it was frozen |
 //! | [`abc`] | how often to count what |
+//! | [`cost`] | what a unit costs us |
 //! | [`inbound`] | what suppliers are to deliver, and what came of it |
 //! | [`future`] | what may be promised for a day: no unit to come twice |
 //! | [`promise`] | units promised for a day |
 //! | [`reason`] | why units move: a closed list, and the operator's own |
+//! | [`reorder`] | when more of a SKU is ordered, how much, and what its demand says these should be |
 //! | [`period`] | the months by which the ledger is kept and closed |
 //! | [`drift`] | counters beside what ledger and holds say, and how a level is set right |
 //! | [`caps`] | how much of a SKU one shopper or channel may hold softly |
+//! | [`threshold`] | when a channel is told that a SKU runs low, is out, or is back |
+//! | [`consignment`] | goods that belong to somebody else than the holder of their place |
 //! | [`location`] | what a place is, and whether it takes part |
 //! | [`calendar`] | when it is open, and until when an order still leaves the same day |
 //! | [`group`] | a group of commands applied in turn to locked levels and holds: the heart of the write path |
@@ -26,6 +30,8 @@ pub mod abc;
 pub mod availability;
 pub mod calendar;
 pub mod caps;
+pub mod consignment;
+pub mod cost;
 pub mod count;
 pub mod document;
 pub mod drift;
@@ -41,7 +47,9 @@ pub mod period;
 pub mod policy;
 pub mod promise;
 pub mod reason;
+pub mod reorder;
 pub mod stock_level;
+pub mod threshold;
 pub mod transfer;
 
 pub use error::Refusal;

@@ -6,6 +6,8 @@
 //! | [`RingFence`] | a SKU at a location, for one channel or partner | units that only the owner may use, until an instant |
 //! | [`SkuPolicy`] | a SKU | network threshold; when it counts as low; from which channels it is excluded; caps on soft holds |
 //!
+//! That a channel is told when a SKU runs low ([`super::threshold`]) is a rule of the same kind.
+//!
 //! Each is set whole, by batches, and counts its changes. What they come to is computed in one place,
 //! [`super::availability`].
 //!
@@ -27,12 +29,15 @@
 //! anew. "Since it began" is by the version of the level and not by a clock: `begun` is the version that the level got
 //! with the group that set the fence.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, PartnerId, Sku};
 
-use super::stock_level::LevelKey;
+use super::{
+    consignment::{Consignment, Consignments},
+    stock_level::LevelKey,
+};
 
 /// Who asks, and whom a hold is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -171,16 +176,25 @@ pub struct Rules<'a> {
     pub policy: Option<&'a StockTerms>,
     pub sku: Option<&'a SkuTerms>,
     pub fences: &'a [RingFence],
+    /// A channel is told when the SKU runs low.
+    pub watched: bool,
+    /// What of it is a partner's, or goes to one when it is sold.
+    pub consigned: bool,
 }
 
 impl Rules<'_> {
     /// Whether they say anything that the level's own row does not.
     pub fn matter(&self) -> bool {
-        self.policy.is_some_and(|policy| {
-            policy.excluded || !policy.excluded_channels.is_empty() || policy.buffers.values().any(|units| *units > 0)
-        }) || self
-            .sku
-            .is_some_and(|sku| sku.network_threshold > 0 || !sku.excluded_channels.is_empty() || sku.is_capped())
+        self.watched
+            || self.consigned
+            || self.policy.is_some_and(|policy| {
+                policy.excluded
+                    || !policy.excluded_channels.is_empty()
+                    || policy.buffers.values().any(|units| *units > 0)
+            })
+            || self
+                .sku
+                .is_some_and(|sku| sku.network_threshold > 0 || !sku.excluded_channels.is_empty() || sku.is_capped())
             || self.fences.iter().any(|fence| fence.quota > 0 && !fence.released)
     }
 
@@ -205,6 +219,10 @@ pub struct Rulebook {
     pub skus: HashMap<Sku, SkuPolicy>,
     /// By owner.
     pub fences: HashMap<LevelKey, Vec<RingFence>>,
+    /// SKUs of which some channel is told when they run low ([`super::threshold`]).
+    pub watched: HashSet<Sku>,
+    /// Of levels that an agreement or its goods are about.
+    pub consignments: Consignments,
 }
 
 impl Rulebook {
@@ -213,6 +231,8 @@ impl Rulebook {
             policy: self.policies.get(key).map(|policy| &policy.terms),
             sku: self.skus.get(&key.sku).map(|policy| &policy.terms),
             fences: self.fences.get(key).map_or(&[], Vec::as_slice),
+            watched: self.watched.contains(&key.sku),
+            consigned: self.consignments.get(key).is_some_and(Consignment::matters),
         }
     }
 
@@ -244,6 +264,9 @@ impl Rulebook {
         for key in keys {
             excerpt.policies.extend(self.policies.get(key).map(|policy| (key.clone(), policy.clone())));
             excerpt.skus.extend(self.skus.get(&key.sku).map(|policy| (key.sku.clone(), policy.clone())));
+            if self.watched.contains(&key.sku) {
+                excerpt.watched.insert(key.sku.clone());
+            }
             excerpt.fences.extend(self.fences.get(key).map(|fences| (key.clone(), fences.clone())));
         }
         excerpt

@@ -38,6 +38,8 @@ pub const BUILT_IN: &[BuiltIn] = &[
     assignable("condition_change", "Moved to another bucket"),
     assignable("consignment_in", "An owner's goods came to us"),
     assignable("consignment_out", "An owner's goods went back"),
+    given("consignment_returned", "An owner's goods that were sold came back"),
+    given("consignment_sold", "An owner's goods became ours as they were sold"),
     given("count_damaged", "A count found damage"),
     given("count_found", "A count found more"),
     given("count_lost", "A count found fewer"),

@@ -12,14 +12,15 @@
 //! | shelf → customer | OBSERVE retail_selling at a till, else shipping | retail_sold |
 //! | shelf → supplier | OBSERVE shipping | returned |
 //! | shelf → in transit, consignment | OBSERVE shipping | in_transit |
+//! | supplier → consignment, and back | OBSERVE accepting: units that changed their owner | sellable_accessible, returned |
 //! | shelf → production | DELETE decommissioning | inactive |
 //! | shelf → loss | DELETE destroying when written off, DELETE cycle_counting for a count, else DELETE removing | destroyed, damaged, unknown |
 //! | bucket → bucket | OBSERVE stocking, inspecting, holding | by bucket |
 //!
 //! By bucket: sellable is sellable_accessible, damaged is damaged, quarantine is non_sellable_other. Account names and
 //! the reason go along as extensions of ours, since the vocabulary is coarser than the ledger. A code of 12 to 14 digits
-//! with the right check digit is taken for the GTIN it is (8 digits may as well be an operator's own), one of 13 for a
-//! location's GLN; all others are named as URNs of ours.
+//! with the right check digit is taken for the GTIN it is (8 digits may as well be an operator's own). A location goes by its
+//! GLN, or by its code where that has the form of one. All others are named as URNs of ours.
 
 use std::fmt::Write as _;
 
@@ -139,7 +140,7 @@ fn event(entry: &StoredMovement) -> Value {
     event.insert("bizStep".into(), json!(meaning.biz_step));
     event.insert("disposition".into(), json!(meaning.disposition));
     if let Some(location) = entry.source_location_id.as_ref().or(entry.target_location_id.as_ref()) {
-        let id = location_uri(location);
+        let id = location_uri(location, entry.gln.as_deref());
         event.insert("readPoint".into(), json!({ "id": id }));
         event.insert("bizLocation".into(), json!({ "id": id }));
     }
@@ -178,6 +179,8 @@ fn meaning(source: &str, target: &str, reason: &str) -> Meaning {
     };
     let is_bucket = |account: &str| matches!(account, "sellable" | "damaged" | "quarantine");
     let (action, biz_step, disposition) = match (source, target) {
+        ("supplier", "consignment") => ("OBSERVE", "accepting", by_bucket),
+        ("consignment", "supplier") => ("OBSERVE", "accepting", "returned"),
         ("customer", _) => ("OBSERVE", "receiving", "returned"),
         ("supplier" | "in_transit" | "consignment", target) if is_bucket(target) => ("OBSERVE", "receiving", by_bucket),
         ("production", _) => ("ADD", "creating_class_instance", by_bucket),
@@ -209,10 +212,13 @@ fn class_uri(sku: &str) -> String {
     }
 }
 
-/// A GLN has 13 digits and the check digit of a GTIN.
-fn location_uri(location: &str) -> String {
-    match location.parse::<Gtin>() {
-        Ok(number) if number.digits() == 13 => format!("https://id.gs1.org/414/{location}"),
+/// The location's GLN; else its code, where that has 13 digits and the check digit of one. As a Digital Link, which EPCIS
+/// 2.0 takes for an SGLN: the URN `urn:epc:id:sgln` would need to know how many of the digits are the company's prefix,
+/// which the number does not say.
+fn location_uri(location: &str, gln: Option<&str>) -> String {
+    match (gln, location.parse::<Gtin>()) {
+        (Some(gln), _) => format!("https://id.gs1.org/414/{gln}"),
+        (None, Ok(number)) if number.digits() == 13 => format!("https://id.gs1.org/414/{location}"),
         _ => format!("urn:oneshelf:location:{}", encoded(location)),
     }
 }
@@ -259,6 +265,7 @@ mod tests {
             reference: "note \"7\", page 1".to_owned(),
             effective_at: at,
             recorded_at: at,
+            gln: None,
         }
     }
 
@@ -270,6 +277,8 @@ mod tests {
             ("customer", "quarantine", "return", ("OBSERVE", "receiving", "returned")),
             ("in_transit", "sellable", "transfer", ("OBSERVE", "receiving", "sellable_accessible")),
             ("consignment", "sellable", "consignment_in", ("OBSERVE", "receiving", "sellable_accessible")),
+            ("supplier", "consignment", "consignment_sold", ("OBSERVE", "accepting", "sellable_accessible")),
+            ("consignment", "supplier", "consignment_returned", ("OBSERVE", "accepting", "returned")),
             ("production", "sellable", "production_output", ("ADD", "creating_class_instance", "sellable_accessible")),
             ("found", "sellable", "adjust_count", ("OBSERVE", "cycle_counting", "sellable_accessible")),
             ("found", "sellable", "adjust_found", ("OBSERVE", "stock_taking", "sellable_accessible")),
@@ -295,8 +304,10 @@ mod tests {
         assert_eq!(class_uri("4006381333932"), "urn:oneshelf:sku:4006381333932", "the check digit is wrong");
         assert_eq!(class_uri("96385074"), "urn:oneshelf:sku:96385074", "may be an operator's own");
         assert_eq!(class_uri("A/B 1"), "urn:oneshelf:sku:A%2FB%201");
-        assert_eq!(location_uri("0614141000012"), "https://id.gs1.org/414/0614141000012");
-        assert_eq!(location_uri("WH-UK"), "urn:oneshelf:location:WH-UK");
+        assert_eq!(location_uri("0614141000012", None), "https://id.gs1.org/414/0614141000012");
+        assert_eq!(location_uri("WH-UK", Some("4012345000009")), "https://id.gs1.org/414/4012345000009");
+        assert_eq!(location_uri("0614141000012", Some("4012345000009")), "https://id.gs1.org/414/4012345000009");
+        assert_eq!(location_uri("WH-UK", None), "urn:oneshelf:location:WH-UK");
     }
 
     #[test]

@@ -452,8 +452,9 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::ComputeAbcClassesRequest>,
     ) -> Answer<proto::ComputeAbcClassesResponse> {
         let (key, compute) = convert::compute_abc_classes(request.get_ref())?;
-        let [a, b, c] = self.0.compute_abc_classes(key, compute).await.map_err(from_error)?.map(|count| count as i64);
-        Ok(Response::new(proto::ComputeAbcClassesResponse { a, b, c }))
+        let counts = self.0.compute_abc_classes(key, compute).await.map_err(from_error)?;
+        let [a, b, c, without_value] = counts.map(|count| count as i64);
+        Ok(Response::new(proto::ComputeAbcClassesResponse { a, b, c, without_value }))
     }
 
     async fn set_count_schedule(
@@ -868,6 +869,200 @@ impl InventoryService for InventoryGrpc {
         Ok(Response::new(proto::FindPickupResponse {
             places: places.into_iter().map(|place| convert::place_message(place, &lines, numbers)).collect(),
             quantities_hidden: !numbers,
+        }))
+    }
+
+    async fn set_reorder_policies(
+        &self,
+        request: Request<proto::SetReorderPoliciesRequest>,
+    ) -> Answer<proto::SetReorderPoliciesResponse> {
+        let caller = caller(&request)?;
+        let (key, lines) = convert::reorder_policies(request.get_ref())?;
+        let policies = self.0.set_reorder_policies(&caller, key, lines).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetReorderPoliciesResponse {
+            policies: policies.iter().map(convert::reorder_policy_message).collect(),
+        }))
+    }
+
+    async fn list_reorder_policies(
+        &self,
+        request: Request<proto::ListReorderPoliciesRequest>,
+    ) -> Answer<proto::ListReorderPoliciesResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let after = convert::after_level(&request.page_token)?;
+        let after = after.as_ref().map_or(("", ""), |key| (key.sku.as_str(), key.location.as_str()));
+        let policies =
+            self.0.list_reorder_policies(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListReorderPoliciesResponse {
+            next_page_token: next_token(&policies, limit, |last| format!("{}\t{}", last.key.sku, last.key.location)),
+            policies: policies.iter().map(convert::reorder_policy_message).collect(),
+        }))
+    }
+
+    async fn list_reorder_suggestions(
+        &self,
+        request: Request<proto::ListReorderSuggestionsRequest>,
+    ) -> Answer<proto::ListReorderSuggestionsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 500, 2_000)?;
+        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
+        let after = convert::after_level(&request.page_token)?;
+        let after = after.as_ref().map_or(("", ""), |key| (key.sku.as_str(), key.location.as_str()));
+        let seen =
+            self.0.list_reorder_positions(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListReorderSuggestionsResponse {
+            next_page_token: next_token(&seen, limit, |last| {
+                format!("{}\t{}", last.policy.key.sku, last.policy.key.location)
+            }),
+            suggestions: seen
+                .iter()
+                .map(convert::suggestion_message)
+                .filter(|suggestion| request.include_sufficient || suggestion.quantity > 0)
+                .collect(),
+        }))
+    }
+
+    async fn suggest_reorder_terms(
+        &self,
+        request: Request<proto::SuggestReorderTermsRequest>,
+    ) -> Answer<proto::SuggestReorderTermsResponse> {
+        let asked = convert::suggest_terms(request.get_ref())?;
+        let (suggestions, first, last) = self.0.suggest_reorder_terms(asked).await.map_err(from_error)?;
+        Ok(Response::new(proto::SuggestReorderTermsResponse {
+            suggestions: suggestions.iter().map(convert::terms_suggestion_message).collect(),
+            first_date: first.to_string(),
+            last_date: last.to_string(),
+        }))
+    }
+
+    async fn set_stock_thresholds(
+        &self,
+        request: Request<proto::SetStockThresholdsRequest>,
+    ) -> Answer<proto::SetStockThresholdsResponse> {
+        let caller = caller(&request)?;
+        let (key, lines) = convert::stock_thresholds(request.get_ref())?;
+        let thresholds = self.0.set_thresholds(&caller, key, lines).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetStockThresholdsResponse {
+            thresholds: thresholds.iter().map(convert::threshold_message).collect(),
+        }))
+    }
+
+    async fn list_stock_thresholds(
+        &self,
+        request: Request<proto::ListStockThresholdsRequest>,
+    ) -> Answer<proto::ListStockThresholdsResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let page = convert::thresholds_page(&request)?;
+        let after = page.after.as_ref().map_or(("", ""), |(sku, channel)| (sku.as_str(), channel.as_str()));
+        let thresholds = self
+            .0
+            .list_thresholds(&caller, page.sku.as_ref(), page.channel.as_ref(), after, limit)
+            .await
+            .map_err(from_error)?;
+        Ok(Response::new(proto::ListStockThresholdsResponse {
+            next_page_token: next_token(&thresholds, limit, convert::threshold_token),
+            thresholds: thresholds.iter().map(convert::threshold_message).collect(),
+        }))
+    }
+
+    async fn set_consignment_agreement(
+        &self,
+        request: Request<proto::SetConsignmentAgreementRequest>,
+    ) -> Answer<proto::SetConsignmentAgreementResponse> {
+        let caller = caller(&request)?;
+        let (key, set) = convert::agreement(request.get_ref())?;
+        let agreement = self.0.set_agreement(&caller, key, set).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetConsignmentAgreementResponse {
+            agreement: Some(convert::agreement_message(&agreement)),
+        }))
+    }
+
+    async fn list_consignment_agreements(
+        &self,
+        request: Request<proto::ListConsignmentAgreementsRequest>,
+    ) -> Answer<proto::ListConsignmentAgreementsResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 500)?;
+        let filter = convert::consignment_filter(&request.party_id, &request.location_id, "")?;
+        let [location, party, side] = convert::after_agreement(&request.page_token)?.unwrap_or_default();
+        let agreements = self
+            .0
+            .list_agreements(&caller, filter.party, filter.location.as_ref(), (location, party, side), limit)
+            .await
+            .map_err(from_error)?;
+        Ok(Response::new(proto::ListConsignmentAgreementsResponse {
+            next_page_token: next_token(&agreements, limit, convert::agreement_token),
+            agreements: agreements.iter().map(convert::agreement_message).collect(),
+        }))
+    }
+
+    async fn list_consignment_stock(
+        &self,
+        request: Request<proto::ListConsignmentStockRequest>,
+    ) -> Answer<proto::ListConsignmentStockResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 500, 2_000)?;
+        let filter = convert::consignment_filter(&request.party_id, &request.location_id, &request.sku)?;
+        let [sku, location, party] = convert::after_stock(&request.page_token)?.unwrap_or_default();
+        let (in_location, of_sku) = (filter.location.as_ref(), filter.sku.as_ref());
+        let stock = self
+            .0
+            .list_consignment_stock(&caller, filter.party, in_location, of_sku, (sku, location, party), limit)
+            .await
+            .map_err(from_error)?;
+        Ok(Response::new(proto::ListConsignmentStockResponse {
+            next_page_token: next_token(&stock, limit, convert::stock_token),
+            stock: stock.into_iter().map(convert::consigned_stock_message).collect(),
+        }))
+    }
+
+    async fn list_consignment_settlements(
+        &self,
+        request: Request<proto::ListConsignmentSettlementsRequest>,
+    ) -> Answer<proto::ListConsignmentSettlementsResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 500, 1_000)?;
+        let page = convert::settlements_page(&request)?;
+        let settlements =
+            self.0.list_settlements(&caller, page.party, page.period, page.after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListConsignmentSettlementsResponse {
+            next_page_token: next_token(&settlements, limit, |last| {
+                convert::before_token(last.recorded_at, last.entry_id)
+            }),
+            settlements: settlements.into_iter().map(convert::settlement_message).collect(),
+        }))
+    }
+
+    async fn set_unit_costs(
+        &self,
+        request: Request<proto::SetUnitCostsRequest>,
+    ) -> Answer<proto::SetUnitCostsResponse> {
+        let caller = caller(&request)?;
+        let (key, lines) = convert::unit_costs(request.get_ref())?;
+        let costs = self.0.set_unit_costs(&caller, key, lines).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetUnitCostsResponse {
+            unit_costs: costs.iter().map(convert::unit_cost_message).collect(),
+        }))
+    }
+
+    async fn list_unit_costs(
+        &self,
+        request: Request<proto::ListUnitCostsRequest>,
+    ) -> Answer<proto::ListUnitCostsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let after = convert::after_sku(&request.page_token)?;
+        let costs = self.0.list_unit_costs(after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListUnitCostsResponse {
+            next_page_token: next_token(&costs, limit, |last| last.sku.to_string()),
+            unit_costs: costs.iter().map(convert::unit_cost_message).collect(),
         }))
     }
 }

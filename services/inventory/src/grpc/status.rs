@@ -228,6 +228,23 @@ fn from_refusal(refusal: &Refusal) -> Status {
                 ("requested", requested.to_string()),
             ],
         ),
+        Refusal::ConsignmentOverlap { location, party } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::ConsignmentOverlap,
+            vec![("location_id", location.to_string()), ("party_id", party.to_string())],
+        ),
+        Refusal::NotConsigned { line, sku, location, party } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::NotConsigned,
+            vec![
+                ("line", line.to_string()),
+                ("sku", sku.to_string()),
+                ("location_id", location.to_string()),
+                ("party_id", party.to_string()),
+            ],
+        ),
         Refusal::ReasonCodeNotFound { code } => {
             info(Code::NotFound, message, ErrorReason::ReasonCodeNotFound, vec![("reason_code", code.clone())])
         }

@@ -20,8 +20,8 @@ pub async fn expire_holds(inventory: Inventory, every: Duration, stop: Cancellat
     }
 }
 
-/// Lets levels go on to follow their locations where somebody stopped halfway, and announces ring-fences that time has
-/// ended, until told to stop.
+/// Lets levels go on to follow their locations where somebody stopped halfway, announces ring-fences that time has ended,
+/// and lets thresholds follow their channels, until told to stop.
 pub async fn follow_changes(inventory: Inventory, every: Duration, stop: CancellationToken) {
     let mut tick = ticks(every);
     while next(&mut tick, &stop).await {
@@ -34,6 +34,16 @@ pub async fn follow_changes(inventory: Inventory, every: Duration, stop: Cancell
             Ok(0) => {}
             Ok(due) => tracing::debug!(due, "announced ring-fences that have ended"),
             Err(error) => tracing::warn!(%error, "could not announce ring-fences that have ended"),
+        }
+        match inventory.follow_channels().await {
+            Ok(0) => {}
+            Ok(behind) => tracing::debug!(behind, "brought thresholds to where their channels sell from"),
+            Err(error) => tracing::warn!(%error, "could not bring thresholds to where their channels sell from"),
+        }
+        match inventory.follow_agreements().await {
+            Ok(0) => {}
+            Ok(behind) => tracing::debug!(behind, "let levels know of agreements on consignment"),
+            Err(error) => tracing::warn!(%error, "could not let levels know of agreements on consignment"),
         }
         if let Err(error) = inventory.prune_counters().await {
             tracing::warn!(%error, "could not take counters away that count nothing");

@@ -14,6 +14,7 @@ use super::{
     locations::LocationRow,
     policies::{RingFenceRow, SkuPolicyRow, StockPolicyRow},
     promises::PromiseRows,
+    thresholds::ThresholdRow,
     transfers::TransferRows,
 };
 use crate::domain::{
@@ -44,6 +45,7 @@ enum Stored {
     StockPolicies(Vec<StockPolicyRow>),
     RingFences(Vec<RingFenceRow>),
     SkuPolicies(Vec<SkuPolicyRow>),
+    Thresholds(Vec<ThresholdRow>),
     Done,
     /// Documents change later, so they are kept as they were answered.
     Transfer(TransferRows),
@@ -94,6 +96,9 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
         }
         Answer::Policies(Policies::Skus(policies)) => {
             Stored::SkuPolicies(policies.iter().map(SkuPolicyRow::from).collect())
+        }
+        Answer::Policies(Policies::Thresholds(thresholds)) => {
+            Stored::Thresholds(thresholds.iter().map(ThresholdRow::from).collect())
         }
         Answer::Done => Stored::Done,
     };
@@ -153,16 +158,20 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
         Stored::StockPolicies(rows) => policies(rows).map(Policies::Stock).map(Answer::Policies),
         Stored::RingFences(rows) => policies(rows).map(Policies::Fences).map(Answer::Policies),
         Stored::SkuPolicies(rows) => policies(rows).map(Policies::Skus).map(Answer::Policies),
+        Stored::Thresholds(rows) => policies(rows).map(Policies::Thresholds).map(Answer::Policies),
         Stored::Done => Ok(Answer::Done),
     }
 }
 
-pub fn encode_class_counts(counts: [u64; 3]) -> Vec<u8> {
+pub fn encode_class_counts(counts: [u64; 4]) -> Vec<u8> {
     serde_json::to_vec(&counts).unwrap_or_default()
 }
 
-pub fn decode_class_counts(bytes: &[u8]) -> Result<[u64; 3], sqlx::Error> {
-    serde_json::from_slice(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
+/// The release before wrote three.
+pub fn decode_class_counts(bytes: &[u8]) -> Result<[u64; 4], sqlx::Error> {
+    let mut counts: Vec<u64> = serde_json::from_slice(bytes).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    counts.resize(4, 0);
+    counts.try_into().map_err(|_| sqlx::Error::Decode("four counts are four".into()))
 }
 
 /// Results of rows, short: outcome, quantity, version. Thousands of them are kept for a week.

@@ -25,6 +25,8 @@ pub struct StoredMovement {
     pub reference: String,
     pub effective_at: DateTime<Utc>,
     pub recorded_at: DateTime<Utc>,
+    /// The global number of its location; only exports read it.
+    pub gln: Option<String>,
 }
 
 /// What was on hand of a SKU at an instant.
@@ -154,6 +156,7 @@ pub async fn list_movements(
              , reference
              , effective_at
              , recorded_at
+             , NULL::TEXT AS gln
           FROM inventory.ledger_entries
          WHERE sku = $1
            AND ($2::TEXT IS NULL OR source_location_id = $2 OR target_location_id = $2)
@@ -272,7 +275,12 @@ pub async fn export_page(
              , reference
              , effective_at
              , recorded_at
-          FROM inventory.ledger_entries
+             , (
+                   SELECT locations.gln
+                     FROM inventory.locations
+                    WHERE locations.location_id = COALESCE(entry.source_location_id, entry.target_location_id)
+               ) AS gln
+          FROM inventory.ledger_entries AS entry
          WHERE ($1::TEXT IS NULL OR sku = $1)
            AND ($2::TEXT IS NULL OR COALESCE(source_location_id, target_location_id) = $2)
            AND effective_at >= $3

@@ -5,6 +5,8 @@ pub mod answers;
 pub mod balances;
 pub mod caps;
 pub mod channels;
+pub mod consignments;
+pub mod costs;
 pub mod count_plan;
 pub mod counts;
 pub mod documents;
@@ -18,7 +20,9 @@ pub mod partitions;
 pub mod policies;
 pub mod promises;
 pub mod reasons;
+pub mod reorder;
 pub mod stock_levels;
+pub mod thresholds;
 pub mod transfers;
 
 /// A stored row that does not fit the domain: somebody wrote around the service, or a migration went wrong.

@@ -8,8 +8,13 @@ use oneshelf_values::{ChannelId, LocationId, PartnerId, Sku};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{Inconsistency, parse};
+use super::{
+    Inconsistency,
+    consignments::{AgreementRow, ConsignedRow},
+    parse,
+};
 use crate::domain::{
+    consignment::{Agreement, Consigned, Consignment},
     policy::{Audit, FenceOwner, RingFence, Rulebook, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
     stock_level::{Level, LevelKey},
 };
@@ -241,6 +246,26 @@ pub async fn find_rules(conn: &mut PgConnection, keys: &[&LevelKey], also: &[&st
                     WHERE fence.sku = wanted.sku
                       AND fence.location_id = wanted.location_id
                ) AS "fences: Json<Vec<RingFenceRow>>"
+             , wanted.sku AS "sku!"
+             , EXISTS (
+                   SELECT 1
+                     FROM inventory.stock_thresholds AS threshold
+                    WHERE threshold.sku = wanted.sku
+                      AND NOT threshold.ended
+               ) AS "watched!"
+             , wanted.location_id AS "location_id!"
+             , (
+                   SELECT jsonb_agg(to_jsonb(stock))
+                     FROM inventory.consignment_stock AS stock
+                    WHERE stock.sku = wanted.sku
+                      AND stock.location_id = wanted.location_id
+               ) AS "consigned: Json<Vec<ConsignedRow>>"
+             , (
+                   SELECT jsonb_agg(to_jsonb(agreement))
+                     FROM inventory.consignment_agreements AS agreement
+                    WHERE agreement.location_id = wanted.location_id
+                      AND (agreement.skus IS NULL OR wanted.sku = ANY (agreement.skus))
+               ) AS "agreements: Json<Vec<AgreementRow>>"
           FROM UNNEST($1::TEXT[], $2::TEXT[]) AS wanted (sku, location_id)
           LEFT JOIN inventory.stock_policies AS policy USING (sku, location_id)
           LEFT JOIN inventory.sku_policies AS sku_policy ON sku_policy.sku = wanted.sku
@@ -259,6 +284,18 @@ pub async fn find_rules(conn: &mut PgConnection, keys: &[&LevelKey], also: &[&st
         if let Some(Json(policy)) = row.sku_policy {
             let policy = SkuPolicy::try_from(policy)?;
             rules.skus.insert(policy.sku.clone(), policy);
+        }
+        if row.consigned.is_some() || row.agreements.is_some() {
+            let (Json(stock), Json(agreements)) =
+                (row.consigned.unwrap_or_default(), row.agreements.unwrap_or_default());
+            let consignment = Consignment {
+                stock: stock.into_iter().map(Consigned::try_from).collect::<Result<_, _>>()?,
+                agreements: agreements.into_iter().map(Agreement::try_from).collect::<Result<_, _>>()?,
+            };
+            rules.consignments.insert(key(&row.sku, &row.location_id)?, consignment);
+        }
+        if row.watched {
+            rules.watched.insert(parse("stock_thresholds", "sku", &row.sku)?);
         }
         let fences = row.fences.map(|Json(fences)| fences).unwrap_or_default();
         let mut fences = fences.into_iter().map(RingFence::try_from).collect::<Result<Vec<_>, _>>()?;

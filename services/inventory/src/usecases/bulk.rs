@@ -6,7 +6,8 @@
 //! | begin; claim the request id | always |
 //! | make missing levels; lock levels, sorted by (SKU, location) | always |
 //! | read rules | a locked level has some |
-//! | update levels, append ledger, append outbox | a row changed something |
+//! | lock thresholds, read what is counted in them (2) | a channel is told of a SKU |
+//! | update levels, thresholds (2), append ledger, append outbox | a row changed something |
 //! | store the answer; commit | always |
 //!
 //! So a chunk costs the same number of round trips whatever its size, each row a fixed share of array statements, and an
@@ -17,7 +18,7 @@
 //! - What both decide on, the counters of a level, is read under that level's row lock and written before the lock is
 //!   given back. Whoever comes second reads what the first committed.
 //! - Both make missing levels first and then lock levels, each in (SKU, location) order, and take no other lock after that
-//!   which the other holds while waiting for a level: the request's own row is claimed before, and by this chunk alone.
+//!   which the other holds while waiting for a level (thresholds come after all levels): the request's own row is claimed before, and by this chunk alone.
 //!   So nobody waits in a circle. Locks on holds, which groups take before levels, are none of a chunk's.
 //! - Both write through the same `save`: version + 1 per level and transaction, one event per changed level, ledger
 //!   entries with that version. Consumers and `verify` cannot tell a chunk from a group.
@@ -97,7 +98,8 @@ impl Inventory {
                 store::stock_levels::insert_empty_levels(conn, keys, now).await?;
                 let levels = store::stock_levels::lock_stock_levels(conn, keys).await?;
                 let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), &[]).await?;
-                let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook);
+                let thresholds = execute::thresholds_of(conn, &levels, &rulebook, &[]).await?;
+                let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook).watched_by(thresholds);
                 let results = shelf.change(change);
                 execute::save(conn, schema, shelf, &clock, now).await?;
                 idempotency::store(conn, schema, key, &store::answers::encode_rows(&results)).await?;

@@ -1,11 +1,13 @@
 //! How often to count what: classes and schedules are plain records, each change of them one transaction.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use oneshelf_kit::{
     idempotency::{self, Claim, Key},
     pg,
 };
-use oneshelf_values::{LocationId, Sku};
+use oneshelf_values::{Currency, LocationId, Sku};
 use sqlx::PgConnection;
 
 use super::{Error, Inventory};
@@ -24,8 +26,8 @@ const MAX_CLASSED: i64 = 100_000;
 /// How often is counted where nobody said it.
 const DEFAULT_DAYS: CountDays = CountDays { a: 30, b: 90, c: 365 };
 
-/// How many SKUs came out as A, B and C.
-pub type ClassCounts = [u64; 3];
+/// How many SKUs came out as A, B and C, and of how many nobody knew what they are worth.
+pub type ClassCounts = [u64; 4];
 
 /// Over what, and how, classes are computed.
 #[derive(Debug, Clone)]
@@ -33,6 +35,8 @@ pub struct ComputeClasses {
     pub location: LocationId,
     pub days: i64,
     pub shares: AbcShares,
+    /// By value in this currency; `None`: by units.
+    pub by_value: Option<Currency>,
 }
 
 impl Inventory {
@@ -66,7 +70,7 @@ impl Inventory {
         .await
     }
 
-    /// Classes a location's SKUs by what left it; pinned classes stay.
+    /// Classes a location's SKUs by what left it, in units or in value; pinned classes stay.
     pub async fn compute_abc_classes(&self, key: Key, compute: ComputeClasses) -> Result<ClassCounts, Error> {
         let (schema, now) = (self.schema, self.clock.now());
         pg::in_tx(&self.pool, move |conn| {
@@ -85,10 +89,19 @@ impl Inventory {
                 if moved.len() as i64 > MAX_CLASSED {
                     return Err(Refusal::TooLarge { limit: MAX_CLASSED }.into());
                 }
+                let (moved, without_value) = match compute.by_value {
+                    None => (moved.into_iter().map(|(sku, units)| (sku, units.into())).collect(), 0),
+                    Some(currency) => {
+                        let costs = store::costs::find_costs_at(conn, compute.location.as_str(), currency).await?;
+                        let without = moved.iter().filter(|(sku, _)| !costs.contains_key(sku)).count() as u64;
+                        (worth(moved, &costs), without)
+                    }
+                };
                 let classes = classify(moved, compute.shares);
                 store::count_plan::upsert_classes(conn, &compute.location, &classes, false).await?;
-                let counts = [AbcClass::A, AbcClass::B, AbcClass::C]
+                let [a, b, c] = [AbcClass::A, AbcClass::B, AbcClass::C]
                     .map(|class| classes.iter().filter(|(_, one)| *one == class).count() as u64);
+                let counts = [a, b, c, without_value];
                 idempotency::store(conn, schema, &key, &store::answers::encode_class_counts(counts)).await?;
                 Ok(counts)
             })
@@ -127,6 +140,18 @@ impl Inventory {
         let as_of = as_of.unwrap_or_else(|| self.clock.now());
         Ok(store::count_plan::list_due_counts(&self.pool, location, as_of, DEFAULT_DAYS, after, limit).await?)
     }
+}
+
+/// What moved, in millionths of the costs' currency; nothing where there is no cost.
+fn worth(moved: Vec<(Sku, i64)>, costs: &HashMap<Sku, i64>) -> Vec<(Sku, i128)> {
+    let cost = |sku: &Sku| i128::from(costs.get(sku).copied().unwrap_or(0));
+    moved
+        .into_iter()
+        .map(|(sku, units)| {
+            let value = i128::from(units) * cost(&sku);
+            (sku, value)
+        })
+        .collect()
 }
 
 async fn check_location(conn: &mut PgConnection, location: &LocationId) -> Result<(), Error> {

@@ -15,7 +15,8 @@
 //! | read rules | a locked level has some, or a policy is set |
 //! | make and lock counters (2) | a SKU of a soft hold has a cap |
 //! | count its soft holds | the policy of a SKU is set |
-//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), counters (1 or 2), append ledger, documents (2 per kind), append outbox, store answers | if there are any |
+//! | lock thresholds, read what is counted in them (2), where channels sell from | a channel is told of a SKU, or is to be |
+//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), counters (1 or 2), thresholds (2), consignments, append ledger, documents (2 per kind), append outbox, store answers | if there are any |
 //! | commit | always |
 //!
 //! So a group of one and a group of 512 cost the same number of round trips, and a hot SKU costs one row lock and one
@@ -44,11 +45,12 @@ use crate::{
         Refusal,
         caps::{self, Counter, Counters},
         document::Documents,
-        group::{Answer, Command, MoveKind, PolicyChange, PromiseAct, Shelf},
+        group::{Answer, Command, MoveKind, PolicyChange, PromiseAct, SetPolicies, Shelf},
         hold::{HoldKind, StockHold},
         policy::{Rulebook, SkuTerms},
         promise::Promise,
         stock_level::{Level, LevelKey},
+        threshold::Thresholds,
     },
     events, store,
 };
@@ -82,7 +84,9 @@ impl Job {
         let sku = match &self.command {
             Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
             Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
-            Command::Follow { keys } | Command::ReleaseFences { keys } => keys.first().map(|key| &key.sku),
+            Command::Follow { keys } | Command::Reconsider { keys } | Command::ReleaseFences { keys } => {
+                keys.first().map(|key| &key.sku)
+            }
             Command::SetPolicies(set) => set.change.skus().next(),
             Command::Commit(_)
             | Command::Release { .. }
@@ -197,10 +201,12 @@ async fn apply_group(
                 keys.extend(named.iter().cloned());
             }
             Command::ReleaseFences { keys: named } => keys.extend(named.iter().cloned()),
+            Command::Reconsider { keys: named } => ruled.extend(named.iter().cloned()),
             Command::SetPolicies(set) => match &set.change {
                 PolicyChange::Stock(lines) => ruled.extend(lines.iter().map(|line| line.key.clone())),
                 PolicyChange::Fences(lines) => ruled.extend(lines.iter().map(|line| line.key.0.clone())),
                 PolicyChange::Skus(lines) => skus.extend(lines.iter().map(|line| line.key.as_str())),
+                PolicyChange::Thresholds(lines) => skus.extend(lines.iter().map(|line| line.key.0.as_str())),
             },
             Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => {}
         }
@@ -241,11 +247,13 @@ async fn apply_group(
         counts.extend(locked);
     }
 
+    let thresholds = thresholds_of(conn, &levels, &rulebook, jobs).await?;
     let documents = renew_promises(conn, documents).await?;
     let known = holds.clone();
     let mut shelf = Shelf::new(levels, holds)
         .following(states)
         .ruled_by(rulebook)
+        .watched_by(thresholds)
         .counting(Counters::new(counts), whole)
         .with_documents(documents);
     if !frozen.is_empty() {
@@ -314,6 +322,29 @@ pub(super) async fn rules_of(
         return Ok(Rulebook::default());
     }
     store::policies::find_rules(conn, &ruled.iter().collect::<Vec<_>>(), skus).await
+}
+
+/// The locked thresholds of SKUs that a channel is told of, and of those that a command sets.
+pub(super) async fn thresholds_of(
+    conn: &mut PgConnection,
+    levels: &HashMap<LevelKey, Level>,
+    rulebook: &Rulebook,
+    jobs: &[Job],
+) -> Result<Thresholds, sqlx::Error> {
+    let set = jobs.iter().filter_map(|job| match &job.command {
+        Command::SetPolicies(SetPolicies { change: PolicyChange::Thresholds(lines), .. }) => Some(lines),
+        _ => None,
+    });
+    let set: BTreeSet<(&str, &str)> = set.flatten().map(|line| (line.key.0.as_str(), line.key.1.as_str())).collect();
+    if set.is_empty() && rulebook.watched.is_empty() {
+        return Ok(Thresholds::default());
+    }
+    let mut skus: BTreeSet<&str> = rulebook.watched.iter().map(Sku::as_str).collect();
+    skus.extend(set.iter().map(|(sku, _)| *sku));
+    let keys: Vec<&LevelKey> = levels.keys().filter(|key| skus.contains(key.sku.as_str())).collect();
+    let channels: BTreeSet<&str> = set.into_iter().map(|(_, channel)| channel).collect();
+    let (skus, channels): (Vec<&str>, Vec<&str>) = (skus.into_iter().collect(), channels.into_iter().collect());
+    store::thresholds::lock_thresholds(conn, &skus, &keys, &channels).await
 }
 
 /// What is known about each job's request; `None` for jobs without a key. Twins point at jobs.
@@ -408,6 +439,8 @@ pub(super) async fn save(
     if !changes.fences.is_empty() {
         store::policies::upsert_ring_fences(conn, &changes.fences).await?;
     }
+    store::thresholds::save_thresholds(conn, &changes.settled).await?;
+    store::consignments::save_settled(conn, &changes.consigned, clock, now).await?;
     if !changes.movements.is_empty() {
         store::ledger::append_movements(conn, &changes.movements, now).await?;
     }
@@ -447,6 +480,7 @@ fn hold_id(command: &Command) -> Option<HoldId> {
         | Command::Count(_)
         | Command::Inbound(_)
         | Command::Follow { .. }
+        | Command::Reconsider { .. }
         | Command::SetPolicies(_)
         | Command::ReleaseFences { .. } => None,
     }

@@ -3,6 +3,8 @@
 
 pub mod bulk;
 pub mod change_location;
+pub mod consignments;
+pub mod costs;
 pub mod count_plan;
 pub mod counts;
 pub mod create_location;
@@ -22,9 +24,11 @@ pub mod post_movement;
 pub mod promises;
 pub mod reason_codes;
 pub mod reconcile;
+pub mod reorder;
 pub mod resolve_hold;
 pub mod set_policies;
 pub mod take_channels;
+pub mod thresholds;
 pub mod transfers;
 
 use std::sync::Arc;

@@ -69,8 +69,12 @@ impl Inventory {
                 }
                 store::stock_levels::insert_empty_levels(conn, keys, now).await?;
                 let levels = store::stock_levels::lock_stock_levels(conn, keys).await?;
-                let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), &[]).await?;
-                let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook);
+                // What a partner owns is known by agreement before there is anything of it.
+                let consigns = command.lines.iter().any(PostLine::consigns);
+                let set = if consigns { keys.iter().cloned().collect() } else { BTreeSet::new() };
+                let rulebook = execute::rules_of(conn, &levels, set, &[]).await?;
+                let thresholds = execute::thresholds_of(conn, &levels, &rulebook, &[]).await?;
+                let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook).watched_by(thresholds);
                 let answer = Answer::Levels(shelf.post(command)?, now);
                 execute::save(conn, schema, shelf, &clock, now).await?;
                 let stored = store::answers::encode(&answer);

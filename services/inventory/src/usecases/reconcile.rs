@@ -18,6 +18,7 @@ use crate::{
     domain::{
         Refusal,
         drift::{Assessment, Finding, Repaired, repaired},
+        event::Event,
         group,
         stock_level::LevelKey,
     },
@@ -125,6 +126,7 @@ impl Inventory {
                 store::stock_levels::insert_empty_levels(conn, level_keys, now).await?;
                 let mut levels = store::stock_levels::lock_stock_levels(conn, level_keys).await?;
                 let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), &[]).await?;
+                let thresholds = execute::thresholds_of(conn, &levels, &rulebook, &[]).await?;
                 // After the lock, and as a statement of its own: so it sees all that was ever written under that lock.
                 let assessed = store::drift::assess(conn, level_keys).await?;
                 let (Some(level), Some(assessment)) = (levels.remove(level_key), assessed.into_iter().next()) else {
@@ -149,7 +151,10 @@ impl Inventory {
                         level_version: right.version,
                     };
                     store::drift::insert_repair(conn, &repair, now).await?;
-                    let changed = [group::level_changed(&rulebook, level_key, right, now)];
+                    let settled = thresholds.settle(&rulebook, &[(level_key.clone(), right)], now);
+                    store::thresholds::save_thresholds(conn, &settled).await?;
+                    let mut changed = vec![group::level_changed(&rulebook, level_key, right, now)];
+                    changed.extend(settled.crossings.into_iter().map(Event::StockCrossed));
                     outbox::append(conn, schema, &events::publish(&changed, &clock, now), now).await?;
                 }
                 store::drift::resolve_findings(conn, &[level_key], now).await?;

@@ -8,7 +8,11 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     channel_changed::register,
+    consignments::agreement,
+    costs::set_costs,
+    reorder::{reorder_policy, set_reorder},
     support::{Shelf, fields, location, reason, stock_lines},
+    thresholds::set_thresholds,
 };
 
 /// RPCs without a good request here yet: their bad input is tested only as far as their own tests go.
@@ -26,7 +30,6 @@ const ELSEWHERE: &[&str] = &[
     "CloseInbound",
     "CloseLocation",
     "CommitPromise",
-    "ComputeAbcClasses",
     "CreateAsn",
     "CreatePurchaseOrder",
     "CreateReasonCode",
@@ -229,6 +232,206 @@ async fn reads(shelf: &mut Shelf) -> Vec<Good> {
     ]
 }
 
+async fn reorders(shelf: &mut Shelf) -> Vec<Good> {
+    let policy = pb::ReorderPolicy {
+        pack_multiple: 6,
+        lead_time_hours: 48,
+        lead_time_deviation_hours: 12,
+        review_days: 7,
+        service_level_basis_points: 9_800,
+        ..reorder_policy("A", 5, 20)
+    };
+    let set = set_reorder(shelf, vec![policy.clone(), reorder_policy("B", 1, 1)]);
+    shelf.client.set_reorder_policies(set).await.unwrap();
+    let policies = pb::ListReorderPoliciesRequest { location_id: wh(), page_size: 1, ..Default::default() };
+    let page = shelf.client.list_reorder_policies(policies.clone()).await.unwrap().into_inner().next_page_token;
+    let line = pb::ReorderPolicyLine { policy: Some(policy), expected_version: 1 };
+    vec![
+        Good::new("SetReorderPolicies", &pb::SetReorderPoliciesRequest { request_id: shelf.id(), lines: vec![line] })
+            .optional(&[
+                "lines.policy.reorder_point",
+                "lines.policy.pack_multiple",
+                "lines.policy.lead_time_hours",
+                "lines.policy.lead_time_deviation_hours",
+                "lines.policy.review_days",
+                "lines.policy.service_level_basis_points",
+                "lines.expected_version",
+            ])
+            .unbounded(&["lines.expected_version"])
+            .ignored(&["lines.policy.audit"])
+            .at_most(&[("lines", 2_000)]),
+        Good::new(
+            "ListReorderPolicies",
+            &pb::ListReorderPoliciesRequest { sku: "A".to_owned(), page_token: page.clone(), ..policies },
+        )
+        .optional(&["location_id", "sku"]),
+        Good::new(
+            "ListReorderSuggestions",
+            &pb::ListReorderSuggestionsRequest {
+                location_id: wh(),
+                sku: "A".to_owned(),
+                include_sufficient: true,
+                page_size: 1,
+                page_token: page,
+            },
+        )
+        .optional(&["location_id", "sku"]),
+        Good::new(
+            "SuggestReorderTerms",
+            &pb::SuggestReorderTermsRequest {
+                location_id: wh(),
+                skus: vec!["A".to_owned()],
+                days: 30,
+                cover_days: 14,
+                lead_time_hours: Some(48),
+                lead_time_deviation_hours: Some(12),
+                review_days: Some(7),
+                service_level_basis_points: Some(9_800),
+            },
+        )
+        .optional(&[
+            "days",
+            "cover_days",
+            "lead_time_hours",
+            "lead_time_deviation_hours",
+            "review_days",
+            "service_level_basis_points",
+        ])
+        .at_most(&[("skus", 500)]),
+    ]
+}
+
+async fn thresholds(shelf: &mut Shelf) -> Vec<Good> {
+    let mut set = set_thresholds(shelf, &[("A", "WEB", 3), ("B", "WEB", 1)]);
+    shelf.client.set_stock_thresholds(set.clone()).await.unwrap();
+    set.request_id = shelf.id();
+    set.lines.truncate(1);
+    set.lines[0].expected_version = 1;
+    let list = pb::ListStockThresholdsRequest { channel_id: "WEB".to_owned(), page_size: 1, ..Default::default() };
+    let page_token = shelf.client.list_stock_thresholds(list.clone()).await.unwrap().into_inner().next_page_token;
+    vec![
+        Good::new("SetStockThresholds", &set)
+            .optional(&["lines.threshold.low_threshold", "lines.expected_version"])
+            .unbounded(&["lines.expected_version"])
+            .ignored(&[
+                "lines.threshold.available",
+                "lines.threshold.band",
+                "lines.threshold.crossings",
+                "lines.threshold.audit",
+            ])
+            .at_most(&[("lines", 50)]),
+        Good::new("ListStockThresholds", &pb::ListStockThresholdsRequest { sku: "A".to_owned(), page_token, ..list })
+            .optional(&["channel_id", "sku"]),
+    ]
+}
+
+async fn consignments(shelf: &mut Shelf) -> Vec<Good> {
+    let theirs = agreement(shelf, "V-1", "WH", pb::ConsignmentSide::Theirs);
+    let second = agreement(shelf, "V-2", "SHOP", pb::ConsignmentSide::Theirs);
+    for agreed in [theirs.clone(), second] {
+        shelf.agree(agreed).await;
+    }
+    for units in [2, 3] {
+        shelf.client.post_movement(shelf.consigned("V-1", units)).await.unwrap();
+    }
+    shelf.client.record_sold_stock(sold(shelf)).await.unwrap();
+    shelf.client.record_sold_stock(sold(shelf)).await.unwrap();
+    let agreed = pb::ConsignmentAgreement {
+        skus: vec!["A".to_owned()],
+        valid_until: theirs.valid_from.map(|from| Timestamp { seconds: from.seconds + 86_400, nanos: 0 }),
+        ..theirs
+    };
+    let agreements = pb::ListConsignmentAgreementsRequest { page_size: 1, ..Default::default() };
+    let agreements_token =
+        shelf.client.list_consignment_agreements(agreements.clone()).await.unwrap().into_inner().next_page_token;
+    let stock = pb::ListConsignmentStockRequest { page_size: 1, ..Default::default() };
+    let stock_token = shelf.client.list_consignment_stock(stock.clone()).await.unwrap().into_inner().next_page_token;
+    let settlements = pb::ListConsignmentSettlementsRequest { page_size: 1, ..shelf.settlements_of("V-1") };
+    let settlements_token =
+        shelf.client.list_consignment_settlements(settlements.clone()).await.unwrap().into_inner().next_page_token;
+    vec![
+        Good::new(
+            "SetConsignmentAgreement",
+            &pb::SetConsignmentAgreementRequest {
+                request_id: shelf.id(),
+                agreement: Some(agreed),
+                expected_version: 1,
+            },
+        )
+        .optional(&["agreement.skus", "agreement.valid_until", "expected_version"])
+        .unbounded(&["expected_version"])
+        .ignored(&["agreement.audit"])
+        .may_lie_ahead(&["agreement.valid_from", "agreement.valid_until"])
+        .at_most(&[("agreement.skus", 500)]),
+        Good::new(
+            "ListConsignmentAgreements",
+            &pb::ListConsignmentAgreementsRequest {
+                party_id: "V-1".to_owned(),
+                location_id: wh(),
+                page_token: agreements_token,
+                ..agreements
+            },
+        )
+        .optional(&["party_id", "location_id"]),
+        Good::new(
+            "ListConsignmentStock",
+            &pb::ListConsignmentStockRequest {
+                party_id: "V-1".to_owned(),
+                location_id: wh(),
+                sku: "A".to_owned(),
+                page_token: stock_token,
+                ..stock
+            },
+        )
+        .optional(&["party_id", "location_id", "sku"]),
+        Good::new(
+            "ListConsignmentSettlements",
+            &pb::ListConsignmentSettlementsRequest { page_token: settlements_token, ..settlements },
+        )
+        .may_lie_ahead(&["settled_from", "settled_until"]),
+    ]
+}
+
+fn sold(shelf: &Shelf) -> pb::RecordSoldStockRequest {
+    pb::RecordSoldStockRequest {
+        request_id: shelf.id(),
+        location_id: wh(),
+        lines: stock_lines(&[("A", 1)]),
+        ..Default::default()
+    }
+}
+
+async fn costs(shelf: &mut Shelf) -> Vec<Good> {
+    let mut set = set_costs(shelf, &[("A", 5, "GBP"), ("B", 5, "GBP")]);
+    shelf.client.set_unit_costs(set.clone()).await.unwrap();
+    set.request_id = shelf.id();
+    set.lines.truncate(1);
+    set.lines[0].expected_version = 1;
+    vec![
+        Good::new("SetUnitCosts", &set)
+            .optional(&["lines.unit_cost.cost.micros", "lines.expected_version"])
+            .unbounded(&["lines.expected_version"])
+            .any_currency(&["lines.unit_cost.cost.currency_code"])
+            .ignored(&["lines.unit_cost.audit"])
+            .at_most(&[("lines", 2_000)]),
+        Good::new("ListUnitCosts", &pb::ListUnitCostsRequest { page_size: 1, page_token: "A".to_owned() }),
+        Good::new(
+            "ComputeAbcClasses",
+            &pb::ComputeAbcClassesRequest {
+                request_id: shelf.id(),
+                location_id: wh(),
+                days: 30,
+                a_percent: 70,
+                b_percent: 90,
+                basis: pb::AbcBasis::Value.into(),
+                currency_code: "GBP".to_owned(),
+            },
+        )
+        .optional(&["days", "a_percent", "b_percent"])
+        .any_currency(&["currency_code"]),
+    ]
+}
+
 #[tokio::test]
 async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     let mut shelf = Shelf::stocked().await;
@@ -254,6 +457,10 @@ async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     goods.extend(movements(&shelf));
     goods.extend(holds(&mut shelf).await);
     goods.extend(reads(&mut shelf).await);
+    goods.extend(reorders(&mut shelf).await);
+    goods.extend(thresholds(&mut shelf).await);
+    goods.extend(consignments(&mut shelf).await);
+    goods.extend(costs(&mut shelf).await);
     let (server, pool) = (&shelf.server, shelf.db.pool());
     let service = "oneshelf.inventory.v1.InventoryService";
     assert_bad_input_is_refused_but(server, pool, FILE_DESCRIPTOR_SET, service, goods, ELSEWHERE).await;

@@ -397,6 +397,7 @@ async fn compute_abc_classes_and_set_abc_classes_and_set_count_schedule_say_what
         days: 731,
         a_percent: 96,
         b_percent: 0,
+        ..Default::default()
     };
     assert_eq!(fields(&shelf.client.compute_abc_classes(bad).await.unwrap_err()), ["days", "b_percent"]);
     let bad =

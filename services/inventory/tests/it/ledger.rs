@@ -9,7 +9,10 @@ use oneshelf_testkit::wait_for;
 use prost_types::Timestamp;
 use tonic::Code;
 
-use crate::support::{Shelf, fields, reason};
+use crate::{
+    consignments::agreement,
+    support::{Shelf, fields, location, reason},
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -22,11 +25,11 @@ fn at(time: DateTime<Utc>) -> Option<Timestamp> {
     Some(Timestamp { seconds: time.timestamp(), nanos: time.timestamp_subsec_nanos() as i32 })
 }
 
-fn line(sku: &str, source: Account, target: Account, quantity: i64) -> pb::MovementLine {
+pub fn line(sku: &str, source: Account, target: Account, quantity: i64) -> pb::MovementLine {
     pb::MovementLine { sku: sku.to_owned(), quantity, source: source.into(), target: target.into() }
 }
 
-fn movement(shelf: &Shelf, reason_code: &str, lines: Vec<pb::MovementLine>) -> pb::PostMovementRequest {
+pub fn movement(shelf: &Shelf, reason_code: &str, lines: Vec<pb::MovementLine>) -> pb::PostMovementRequest {
     pb::PostMovementRequest {
         request_id: shelf.id(),
         location_id: "WH".to_owned(),
@@ -50,6 +53,7 @@ async fn on_hand(shelf: &mut Shelf, sku: &str, time: DateTime<Utc>) -> i64 {
 #[tokio::test]
 async fn post_movement_books_between_accounts_once_and_for_good() {
     let mut shelf = Shelf::stocked().await;
+    shelf.agree(agreement(&shelf, "D-7", "WH", pb::ConsignmentSide::Theirs)).await;
     let request = pb::PostMovementRequest {
         owner_id: "d-7".to_owned(),
         ..movement(
@@ -450,4 +454,22 @@ async fn export_movements_writes_csv_and_epcis_in_parts_that_can_be_resumed() {
     assert_eq!(fields(&status), ["resume_token", "format", "sku", "location_id", "from_time"]);
     let backwards = pb::ExportMovementsRequest { from_time: narrowed.to_time, to_time: narrowed.from_time, ..narrowed };
     assert_eq!(fields(&shelf.client.export_movements(backwards).await.unwrap_err()), ["to_time"]);
+}
+
+#[tokio::test]
+async fn export_movements_names_a_location_by_its_gln() {
+    let mut shelf = Shelf::open().await;
+    let numbered =
+        pb::Location { gln: "0614141000012".to_owned(), ..location("CORNER", pb::LocationKind::Store, false) };
+    let request = pb::CreateLocationRequest { request_id: shelf.id(), location: Some(numbered) };
+    shelf.client.create_location(request).await.unwrap();
+    shelf.receive("CORNER", &[("A", 1)]).await;
+    shelf.receive("WH", &[("B", 1)]).await;
+    let all = pb::ExportMovementsRequest { format: pb::ExportFormat::Epcis.into(), ..Default::default() };
+    let (content, _) = export(&mut shelf, all).await;
+    let document: serde_json::Value = serde_json::from_slice(&content).unwrap();
+    let events = document["epcisBody"]["eventList"].as_array().unwrap();
+    for (event, expected) in events.iter().zip(["https://id.gs1.org/414/0614141000012", "urn:oneshelf:location:WH"]) {
+        assert_eq!((&event["readPoint"]["id"], &event["bizLocation"]["id"]), (&expected.into(), &expected.into()));
+    }
 }

@@ -11,8 +11,9 @@ use super::{
         error::Refusal,
         policy::{Audit, FenceOwner, FenceTerms, RingFence, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
         stock_level::LevelKey,
+        threshold::Threshold,
     },
-    Answer, Shelf,
+    Answer, Shelf, ThresholdLine,
 };
 
 /// New terms, each thing at most once; all or none.
@@ -28,6 +29,8 @@ pub enum PolicyChange {
     Stock(Vec<Line<LevelKey, StockTerms>>),
     Fences(Vec<Line<(LevelKey, FenceOwner), FenceTerms>>),
     Skus(Vec<Line<Sku, SkuTerms>>),
+    /// The SKUs' levels are all locked, as for their policies.
+    Thresholds(Vec<ThresholdLine>),
 }
 
 impl PolicyChange {
@@ -37,6 +40,7 @@ impl PolicyChange {
             Self::Stock(lines) => Box::new(lines.iter().map(|line| &line.key.sku)),
             Self::Fences(lines) => Box::new(lines.iter().map(|line| &line.key.0.sku)),
             Self::Skus(lines) => Box::new(lines.iter().map(|line| &line.key)),
+            Self::Thresholds(lines) => Box::new(lines.iter().map(|line| &line.key.0)),
         }
     }
 }
@@ -50,7 +54,7 @@ pub struct Line<K, T> {
 }
 
 impl<K, T> Line<K, T> {
-    fn expect(&self, line: usize, found: Option<&Audit>) -> Result<(), Refusal> {
+    pub fn expect(&self, line: usize, found: Option<&Audit>) -> Result<(), Refusal> {
         let found = found.map_or(0, |audit| audit.version);
         if self.expected_version == 0 || self.expected_version == found {
             return Ok(());
@@ -65,6 +69,7 @@ pub enum Policies {
     Stock(Vec<StockPolicy>),
     Fences(Vec<RingFence>),
     Skus(Vec<SkuPolicy>),
+    Thresholds(Vec<Threshold>),
 }
 
 impl Shelf {
@@ -90,6 +95,7 @@ impl Shelf {
                 }
                 Policies::Skus(lines.iter().map(|line| self.set_sku(line, &command.by, now)).collect())
             }
+            PolicyChange::Thresholds(lines) => Policies::Thresholds(self.set_thresholds(lines, &command.by, now)?),
         };
         Ok(Answer::Policies(policies))
     }
@@ -182,7 +188,7 @@ impl Shelf {
     }
 
     /// Lets a level know whether there are rules of it, and announces it.
-    fn rule(&mut self, key: &LevelKey) {
+    pub(super) fn rule(&mut self, key: &LevelKey) {
         if let Some(level) = self.levels.get_mut(key) {
             level.has_rules = self.rulebook.of(key).matter();
             self.ruled.insert(key.clone());

@@ -1,11 +1,14 @@
 //! Movements between accounts that the caller names: all lines or none.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use oneshelf_values::LocationId;
 use uuid::Uuid;
 
 use super::Shelf;
 use crate::domain::{
+    consignment,
     error::Refusal,
     ledger::{Account, Movement},
     reason::Reason,
@@ -32,9 +35,22 @@ pub struct PostLine {
     pub quantity: i64,
 }
 
+impl PostLine {
+    /// Goods of a partner come or go back.
+    pub fn consigns(&self) -> bool {
+        [&self.source, &self.target].into_iter().any(|account| matches!(account, Account::Consignment(_)))
+    }
+}
+
 impl Shelf {
     /// Books all lines or none; answers the resulting levels, one per distinct SKU, by key.
     pub fn post(&mut self, command: &PostMovement) -> Result<Vec<(LevelKey, Level)>, Refusal> {
+        let mut moving = BTreeMap::new();
+        for (place, line) in command.lines.iter().enumerate() {
+            let accounts = (&line.source, &line.target);
+            let (consignments, at) = (&self.rulebook.consignments, command.effective_at);
+            consignment::check(consignments, &mut moving, place, &line.key, accounts, line.quantity, at)?;
+        }
         let mut undo = Vec::with_capacity(command.lines.len());
         let outcome = command.lines.iter().enumerate().try_for_each(|(place, line)| {
             let level = self

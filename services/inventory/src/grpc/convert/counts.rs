@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use oneshelf_kit::{idempotency::Key, status::Violations};
 use oneshelf_proto::inventory::v1 as proto;
-use oneshelf_values::{CountId, LocationId, Sku};
+use oneshelf_values::{CountId, Currency, LocationId, Sku};
 use prost::Message;
 use tonic::Status;
 
@@ -273,12 +273,26 @@ pub fn compute_abc_classes(request: &proto::ComputeAbcClassesRequest) -> Result<
     let days = within(&mut violations, "days", request.days, 365, 730);
     let a_percent = within(&mut violations, "a_percent", request.a_percent, 80, 100);
     let b_percent = within(&mut violations, "b_percent", request.b_percent, 95, 100);
-    if a_percent > b_percent {
+    let percent = 1..=100;
+    if percent.contains(&a_percent) && percent.contains(&b_percent) && a_percent > b_percent {
         violations.add("b_percent", "must be at least a_percent");
     }
+    let by_value = match proto::AbcBasis::try_from(request.basis) {
+        Ok(proto::AbcBasis::Value) => violations.check("currency_code", request.currency_code.parse::<Currency>()),
+        Ok(proto::AbcBasis::Unspecified | proto::AbcBasis::Units) => {
+            if !request.currency_code.is_empty() {
+                violations.add("basis", "must be VALUE where a currency is named");
+            }
+            None
+        }
+        Err(_) => {
+            violations.add("basis", "is not a known value");
+            None
+        }
+    };
     let parsed = id.zip(location).map(|(id, location)| {
         let shares = AbcShares { a_percent: a_percent as u32, b_percent: b_percent as u32 };
-        (Key::of("ComputeAbcClasses", id, request), ComputeClasses { location, days: days.into(), shares })
+        (Key::of("ComputeAbcClasses", id, request), ComputeClasses { location, days: days.into(), shares, by_value })
     });
     complete(violations, parsed)
 }

@@ -2,6 +2,8 @@
 //! has; the rest by noun.
 
 mod bulk;
+mod consignments;
+mod costs;
 mod counts;
 mod holds;
 mod inbounds;
@@ -12,6 +14,8 @@ mod pages;
 mod policies;
 mod promises;
 mod records;
+mod reorder;
+mod thresholds;
 mod transfers;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
@@ -22,6 +26,11 @@ use uuid::Uuid;
 
 pub use self::{
     bulk::{batch_adjustment, import_chunk, row_results, set_stock},
+    consignments::{
+        after_agreement, after_stock, agreement, agreement_message, agreement_token, consigned_stock_message,
+        consignment_filter, settlement_message, settlements_page, stock_token,
+    },
+    costs::{after_sku, unit_cost_message, unit_costs},
     counts::{
         approve_count, cancel_count, compute_abc_classes, count_filters, count_id, count_message, due_message,
         due_request, post_count, record_count, request_recount, set_abc_classes, set_count_schedule, start_count,
@@ -37,7 +46,7 @@ pub use self::{
     },
     locations::{location_filter, location_id, location_message, location_ref, location_update, new_location},
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
-    pages::{LevelsPage, MovementsPage, level_token, levels_page, movement_token, movements_page},
+    pages::{LevelsPage, MovementsPage, after_level, level_token, levels_page, movement_token, movements_page},
     policies::{
         ring_fence_message, ring_fence_token, ring_fences, ring_fences_response, sku_policies, sku_policies_response,
         sku_policy_message, stock_policies, stock_policies_response, stock_policy_message,
@@ -49,6 +58,8 @@ pub use self::{
         as_of_request, availability_message, availability_request, explain_request, explanation_message, filters,
         pickup_request, place_message,
     },
+    reorder::{reorder_policies, reorder_policy_message, suggest_terms, suggestion_message, terms_suggestion_message},
+    thresholds::{stock_thresholds, threshold_message, threshold_token, thresholds_page},
     transfers::{
         allocate_transfer, approve_transfer, cancel_transfer, create_transfer, receive_transfer, resolve_transfer,
         ship_transfer, transfer_filters, transfer_id, transfer_message,

@@ -26,11 +26,20 @@ pub fn levels_page(request: &proto::ListStockLevelsRequest) -> Result<LevelsPage
     let location = optional(&request.location_id, |text| location(&mut violations, "location_id", text));
     let sku = optional(&request.sku, |text| sku(&mut violations, "sku".to_owned(), text));
     let limit = page_size(&mut violations, request.page_size, 500, 5_000);
-    let after = page_token(&mut violations, &request.page_token, |token| {
-        let (sku, location) = token.split_once('\t')?;
-        Some(LevelKey { sku: sku.parse().ok()?, location: location.parse().ok()? })
-    });
+    let after = page_token(&mut violations, &request.page_token, level_place);
     complete(violations, limit.map(|limit| LevelsPage { location, sku, after, limit }))
+}
+
+/// Where a list by (SKU, location) goes on.
+pub fn after_level(token: &str) -> Result<Option<LevelKey>, Status> {
+    let mut violations = Violations::new();
+    let after = page_token(&mut violations, token, level_place);
+    complete(violations, Some(after))
+}
+
+fn level_place(token: &str) -> Option<LevelKey> {
+    let (sku, location) = token.split_once('\t')?;
+    Some(LevelKey { sku: sku.parse().ok()?, location: location.parse().ok()? })
 }
 
 pub fn level_token(last: &StoredLevel) -> String {

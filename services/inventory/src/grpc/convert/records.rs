@@ -131,11 +131,11 @@ pub fn availability_message(availability: &Availability, numbers: bool) -> proto
                 version: part.version,
             })
             .collect(),
-        band: band(availability.band).into(),
+        band: band_message(availability.band).into(),
     }
 }
 
-fn band(band: Band) -> proto::AvailabilityBand {
+pub(super) fn band_message(band: Band) -> proto::AvailabilityBand {
     match band {
         Band::InStock => proto::AvailabilityBand::InStock,
         Band::Low => proto::AvailabilityBand::Low,
@@ -148,7 +148,7 @@ pub fn explanation_message(explanation: Explanation) -> proto::ExplainAvailabili
         sku: explanation.sku.to_string(),
         available: explanation.available,
         network_threshold: explanation.network_threshold,
-        band: band(explanation.band).into(),
+        band: band_message(explanation.band).into(),
         locations: explanation.locations.into_iter().map(explained_message).collect(),
         read_time: Some(timestamp(explanation.read_at)),
     }
@@ -206,7 +206,7 @@ pub fn place_message(place: Place, wanted: &[(Sku, i64)], numbers: bool) -> prot
             .map(|((available, in_band), (sku, asked))| proto::PickupAvailability {
                 sku: sku.to_string(),
                 available: if numbers { *available } else { 0 },
-                band: band(*in_band).into(),
+                band: band_message(*in_band).into(),
                 sufficient: available >= asked,
             })
             .collect(),
