@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use crate::domain::reason::BUILT_IN;
 
+mod kits;
+
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
     Ok(vec![
@@ -30,6 +32,9 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         levels_have_their_policies(pool).await?,
         fences_count_their_holds(pool).await?,
         counters_count_soft_holds(pool).await?,
+        kits::held_whole(pool).await?,
+        kits::announced_as_they_are(pool).await?,
+        kits::have_nothing_of_their_own(pool).await?,
     ])
 }
 
@@ -675,17 +680,33 @@ async fn counts_equal_ledger(pool: &PgPool) -> Result<Check, sqlx::Error> {
 pub async fn hard_held_by_hold(pool: &PgPool) -> Result<BTreeMap<(Uuid, String, String), i64>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
-        SELECT hold_lines.hold_id
-             , hold_lines.sku
-             , hold_lines.location_id
+        SELECT hold_id AS "hold_id!"
+             , sku AS "sku!"
+             , location_id AS "location_id!"
              , SUM(held)::BIGINT AS "held!"
-          FROM inventory.holds
-          JOIN inventory.hold_lines USING (hold_id)
+          FROM (
+                   SELECT hold_id
+                        , sku
+                        , location_id
+                        , held
+                     FROM inventory.hold_lines
+                    WHERE kit_no IS NULL
+                    UNION ALL
+                   -- A kit is what was asked for; its lines are of its components.
+                   SELECT DISTINCT ON (hold_id, kit_no)
+                          hold_id
+                        , kit_sku
+                        , location_id
+                        , held / kit_units
+                     FROM inventory.hold_lines
+                    WHERE kit_no IS NOT NULL
+               ) AS asked
+          JOIN inventory.holds USING (hold_id)
          WHERE holds.state = 'held'
            AND holds.kind = 'hard'
-         GROUP BY hold_lines.hold_id
-                , hold_lines.sku
-                , hold_lines.location_id
+         GROUP BY hold_id
+                , sku
+                , location_id
         "#,
     )
     .fetch_all(pool)

@@ -188,7 +188,7 @@ mod tests {
         let terms = StockTerms { buffers: BTreeMap::from([(web.clone(), 4)]), ..StockTerms::default() };
         let fences =
             [fence(FenceOwner::Channel(till.clone()), 20, 8), fence(FenceOwner::Partner(dealer.clone()), 6, 9)];
-        let rules = Rules { policy: Some(&terms), sku: None, fences: &fences };
+        let rules = Rules { policy: Some(&terms), fences: &fences, ..Rules::default() };
         let ask = |channel, partner, at| Breakdown::of(&level, rules, Asker { channel, partner }, at);
 
         let seen = ask(Some(&web), None, now());

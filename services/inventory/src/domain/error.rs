@@ -93,6 +93,14 @@ pub enum Refusal {
     ReasonCodeNotFound { code: String },
     #[error("the reason {code} exists already")]
     ReasonCodeExists { code: String },
+    #[error("{sku} is a kit: name its components")]
+    SkuIsKit { sku: Sku },
+    #[error("{sku} cannot become a kit: it has {what}")]
+    KitSkuInUse { sku: Sku, what: &'static str },
+    #[error("{component} cannot be part of {sku}: a kit has no kits in it")]
+    KitInKit { sku: Sku, component: Sku },
+    #[error("the commit takes units of {sku} that come to no whole kit")]
+    KitBroken { hold_id: HoldId, sku: Sku },
     #[error("the ledger says of {sku} at {location} what no level may hold")]
     LedgerUnsound { sku: Sku, location: LocationId, expected: Counters },
 }

@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, PartnerId, Sku};
 
-use super::stock_level::LevelKey;
+use super::{kit::Kits, stock_level::LevelKey};
 
 /// Who asks, and whom a hold is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -171,9 +171,11 @@ pub struct Rules<'a> {
     pub policy: Option<&'a StockTerms>,
     pub sku: Option<&'a SkuTerms>,
     pub fences: &'a [RingFence],
+    /// The SKU is a kit or in one.
+    pub kit: bool,
 }
 
-impl Rules<'_> {
+impl<'a> Rules<'a> {
     /// Whether they say anything that the level's own row does not.
     pub fn matter(&self) -> bool {
         self.policy.is_some_and(|policy| {
@@ -182,10 +184,11 @@ impl Rules<'_> {
             .sku
             .is_some_and(|sku| sku.network_threshold > 0 || !sku.excluded_channels.is_empty() || sku.is_capped())
             || self.fences.iter().any(|fence| fence.quota > 0 && !fence.released)
+            || self.kit
     }
 
     /// Channels whose figure may differ from everybody else's.
-    pub fn channels(&self) -> BTreeSet<&ChannelId> {
+    pub fn channels(&self) -> BTreeSet<&'a ChannelId> {
         let policy = self.policy.into_iter();
         policy
             .flat_map(|policy| policy.excluded_channels.iter().chain(policy.buffers.keys()))
@@ -205,6 +208,7 @@ pub struct Rulebook {
     pub skus: HashMap<Sku, SkuPolicy>,
     /// By owner.
     pub fences: HashMap<LevelKey, Vec<RingFence>>,
+    pub kits: Kits,
 }
 
 impl Rulebook {
@@ -213,6 +217,7 @@ impl Rulebook {
             policy: self.policies.get(key).map(|policy| &policy.terms),
             sku: self.skus.get(&key.sku).map(|policy| &policy.terms),
             fences: self.fences.get(key).map_or(&[], Vec::as_slice),
+            kit: self.kits.concern(&key.sku),
         }
     }
 
@@ -241,6 +246,8 @@ impl Rulebook {
     #[must_use]
     pub fn excerpt<'a>(&self, keys: impl IntoIterator<Item = &'a LevelKey>) -> Self {
         let mut excerpt = Self::default();
+        let keys: Vec<&LevelKey> = keys.into_iter().collect();
+        excerpt.kits = self.kits.excerpt(keys.iter().map(|key| &key.sku));
         for key in keys {
             excerpt.policies.extend(self.policies.get(key).map(|policy| (key.clone(), policy.clone())));
             excerpt.skus.extend(self.skus.get(&key.sku).map(|policy| (key.sku.clone(), policy.clone())));

@@ -860,6 +860,26 @@ impl InventoryService for InventoryGrpc {
         Ok(Response::new(convert::explanation_message(explanation)))
     }
 
+    async fn set_kits(&self, request: Request<proto::SetKitsRequest>) -> Answer<proto::SetKitsResponse> {
+        let caller = caller(&request)?;
+        let (key, change) = convert::set_kits(request.get_ref())?;
+        let kits = self.0.set_policies(&caller, key, change).await.map_err(from_error)?;
+        Ok(Response::new(convert::kits_response(kits)))
+    }
+
+    async fn list_kits(&self, request: Request<proto::ListKitsRequest>) -> Answer<proto::ListKitsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 500)?;
+        let (kit, component) = convert::kit_filters(&request)?;
+        convert::page_token(&request.page_token, 1)?;
+        let after = &request.page_token;
+        let kits = self.0.list_kits(kit.as_ref(), component.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListKitsResponse {
+            next_page_token: next_token(&kits, limit, |last| last.sku.to_string()),
+            kits: kits.iter().map(convert::kit_message).collect(),
+        }))
+    }
+
     async fn find_pickup(&self, request: Request<proto::FindPickupRequest>) -> Answer<proto::FindPickupResponse> {
         let caller = caller(&request)?;
         let (who, wanted) = convert::pickup_request(request.get_ref())?;

@@ -37,7 +37,7 @@ pub fn from_error(error: Error) -> Status {
         Error::Overloaded => {
             status::exhausted("OVERLOADED", "inventory.executor", "too many stock changes wait", status::RETRY_DELAY)
         }
-        Error::Conflict | Error::Stopping => {
+        Error::Conflict | Error::MoreKits(_) | Error::Stopping => {
             status::retry_info(Code::Aborted, "try again", DOMAIN, "TRY_AGAIN", [("", ""); 0], status::RETRY_DELAY)
         }
         Error::Unavailable(ref source) => status::unavailable(source),
@@ -234,6 +234,27 @@ fn from_refusal(refusal: &Refusal) -> Status {
         Refusal::ReasonCodeExists { code } => {
             info(Code::AlreadyExists, message, ErrorReason::ReasonCodeExists, vec![("reason_code", code.clone())])
         }
+        Refusal::SkuIsKit { sku } => {
+            info(Code::FailedPrecondition, message, ErrorReason::SkuIsKit, vec![("sku", sku.to_string())])
+        }
+        Refusal::KitSkuInUse { sku, what } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::KitSkuInUse,
+            vec![("sku", sku.to_string()), ("what", (*what).to_owned())],
+        ),
+        Refusal::KitInKit { sku, component } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::KitInKit,
+            vec![("sku", sku.to_string()), ("component_sku", component.to_string())],
+        ),
+        Refusal::KitBroken { hold_id, sku } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::KitBroken,
+            vec![("hold_id", hold_id.to_string()), ("sku", sku.to_string())],
+        ),
         Refusal::LedgerUnsound { sku, location, expected } => info(
             Code::FailedPrecondition,
             message,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     counts::CountRows,
     inbounds::InboundRows,
+    kits::KitRow,
     locations::LocationRow,
     policies::{RingFenceRow, SkuPolicyRow, StockPolicyRow},
     promises::PromiseRows,
@@ -44,6 +45,7 @@ enum Stored {
     StockPolicies(Vec<StockPolicyRow>),
     RingFences(Vec<RingFenceRow>),
     SkuPolicies(Vec<SkuPolicyRow>),
+    Kits(Vec<KitRow>),
     Done,
     /// Documents change later, so they are kept as they were answered.
     Transfer(TransferRows),
@@ -95,6 +97,7 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
         Answer::Policies(Policies::Skus(policies)) => {
             Stored::SkuPolicies(policies.iter().map(SkuPolicyRow::from).collect())
         }
+        Answer::Policies(Policies::Kits(kits)) => Stored::Kits(kits.iter().map(KitRow::from).collect()),
         Answer::Done => Stored::Done,
     };
     // Plain structs of text and numbers always have a JSON form.
@@ -140,6 +143,7 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
                         safety_stock,
                         backorder_limit,
                         has_rules: false,
+                        kit: false,
                         version,
                     },
                 ))
@@ -153,6 +157,7 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
         Stored::StockPolicies(rows) => policies(rows).map(Policies::Stock).map(Answer::Policies),
         Stored::RingFences(rows) => policies(rows).map(Policies::Fences).map(Answer::Policies),
         Stored::SkuPolicies(rows) => policies(rows).map(Policies::Skus).map(Answer::Policies),
+        Stored::Kits(rows) => policies(rows).map(Policies::Kits).map(Answer::Policies),
         Stored::Done => Ok(Answer::Done),
     }
 }
@@ -215,7 +220,7 @@ fn counters(of: &Counters) -> [i64; 5] {
 }
 
 /// The stored number is the place here: only ever add at the end.
-const OUTCOMES: [RowOutcome; 11] = [
+const OUTCOMES: [RowOutcome; 12] = [
     RowOutcome::Applied,
     RowOutcome::Unchanged,
     RowOutcome::Conflict,
@@ -227,6 +232,7 @@ const OUTCOMES: [RowOutcome; 11] = [
     RowOutcome::Refused(RowRefusal::InsufficientStock),
     RowOutcome::Refused(RowRefusal::QuantityOverflow),
     RowOutcome::Refused(RowRefusal::LocationClosed),
+    RowOutcome::Refused(RowRefusal::SkuIsKit),
 ];
 
 #[cfg(test)]
@@ -237,7 +243,7 @@ mod tests {
     fn every_outcome_of_a_row_is_read_as_it_was_written() {
         let results = OUTCOMES.map(|outcome| RowResult { outcome, quantity: -3, version: 9 });
         assert_eq!(decode_rows(&encode_rows(&results)).unwrap(), results);
-        assert!(decode_rows(b"[[11,0,0]]").is_err());
+        assert!(decode_rows(b"[[12,0,0]]").is_err());
     }
 }
 

@@ -11,6 +11,7 @@ pub mod documents;
 pub mod drift;
 pub mod holds;
 pub mod inbounds;
+pub mod kits;
 pub mod ledger;
 pub mod locations;
 pub mod movements;

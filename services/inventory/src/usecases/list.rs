@@ -14,6 +14,7 @@ use crate::{
     domain::{
         Refusal,
         hold::StockHold,
+        kit::Kit,
         location::Location,
         policy::{RingFence, SkuPolicy, StockPolicy},
         stock_level::LevelKey,
@@ -98,6 +99,16 @@ impl Inventory {
         limit: i64,
     ) -> Result<Vec<RingFence>, Error> {
         Ok(store::policies::list_ring_fences(&self.pool, sku, location, after, limit).await?)
+    }
+
+    pub async fn list_kits(
+        &self,
+        kit: Option<&Sku>,
+        component: Option<&Sku>,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Kit>, Error> {
+        Ok(store::kits::list_kits(&self.pool, kit, component, after, limit).await?)
     }
 
     pub async fn list_sku_policies(&self, after: &str, limit: i64) -> Result<Vec<SkuPolicy>, Error> {

@@ -69,7 +69,7 @@ impl Inventory {
                 }
                 store::stock_levels::insert_empty_levels(conn, keys, now).await?;
                 let levels = store::stock_levels::lock_stock_levels(conn, keys).await?;
-                let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), &[]).await?;
+                let rulebook = execute::rules_of(conn, &levels, now).await?;
                 let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook);
                 let answer = Answer::Levels(shelf.post(command)?, now);
                 execute::save(conn, schema, shelf, &clock, now).await?;

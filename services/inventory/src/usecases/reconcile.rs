@@ -4,7 +4,7 @@
 //! looks wrong, and what was found wrong before, is then assessed exactly, in one snapshot, and written down or closed.
 //! Rounds only read levels and lock nothing. A repair takes the level's lock as every change does.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use oneshelf_kit::{
     auth::Caller,
@@ -18,7 +18,7 @@ use crate::{
     domain::{
         Refusal,
         drift::{Assessment, Finding, Repaired, repaired},
-        group,
+        group, kit,
         stock_level::LevelKey,
     },
     events, store,
@@ -124,7 +124,7 @@ impl Inventory {
                 }
                 store::stock_levels::insert_empty_levels(conn, level_keys, now).await?;
                 let mut levels = store::stock_levels::lock_stock_levels(conn, level_keys).await?;
-                let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), &[]).await?;
+                let rulebook = execute::rules_of(conn, &levels, now).await?;
                 // After the lock, and as a statement of its own: so it sees all that was ever written under that lock.
                 let assessed = store::drift::assess(conn, level_keys).await?;
                 let (Some(level), Some(assessment)) = (levels.remove(level_key), assessed.into_iter().next()) else {
@@ -149,7 +149,14 @@ impl Inventory {
                         level_version: right.version,
                     };
                     store::drift::insert_repair(conn, &repair, now).await?;
-                    let changed = [group::level_changed(&rulebook, level_key, right, now)];
+                    let mut changed = vec![group::level_changed(&rulebook, level_key, right, now)];
+                    levels.insert(level_key.clone(), right);
+                    let touched = HashSet::from([level_key.clone()]);
+                    let (kits, told) = kit::announce(&rulebook, &levels, &touched, &HashSet::new(), now);
+                    changed.extend(told);
+                    if !kits.is_empty() {
+                        store::kits::upsert_kit_levels(conn, &kits, now).await?;
+                    }
                     outbox::append(conn, schema, &events::publish(&changed, &clock, now), now).await?;
                 }
                 store::drift::resolve_findings(conn, &[level_key], now).await?;

@@ -8,6 +8,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     channel_changed::register,
+    kits::{kit, set_kits},
     support::{Shelf, fields, location, reason, stock_lines},
 };
 
@@ -229,6 +230,24 @@ async fn reads(shelf: &mut Shelf) -> Vec<Good> {
     ]
 }
 
+fn kits(shelf: &Shelf) -> Vec<Good> {
+    vec![
+        Good::new("SetKits", &set_kits(shelf, vec![kit("SET", &[("A", 1)])]))
+            .elsewhere(&["lines.expected_version", "lines.kit.audit"])
+            .at_most(&[("lines", 20), ("lines.kit.components", 50)]),
+        Good::new(
+            "ListKits",
+            &pb::ListKitsRequest {
+                sku: "SET".to_owned(),
+                component_sku: "A".to_owned(),
+                page_size: 1,
+                page_token: "SET".to_owned(),
+            },
+        )
+        .optional(&["sku", "component_sku"]),
+    ]
+}
+
 #[tokio::test]
 async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     let mut shelf = Shelf::stocked().await;
@@ -254,6 +273,7 @@ async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     goods.extend(movements(&shelf));
     goods.extend(holds(&mut shelf).await);
     goods.extend(reads(&mut shelf).await);
+    goods.extend(kits(&shelf));
     let (server, pool) = (&shelf.server, shelf.db.pool());
     let service = "oneshelf.inventory.v1.InventoryService";
     assert_bad_input_is_refused_but(server, pool, FILE_DESCRIPTOR_SET, service, goods, ELSEWHERE).await;

@@ -9,6 +9,7 @@ mod concurrency;
 mod counts;
 mod holds;
 mod inbounds;
+mod kits;
 mod ledger;
 mod locations;
 mod movements;

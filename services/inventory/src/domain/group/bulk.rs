@@ -51,6 +51,7 @@ pub enum RowRefusal {
     InsufficientStock,
     QuantityOverflow,
     LocationClosed,
+    SkuIsKit,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +118,7 @@ impl Shelf {
             let refusal = match refusal {
                 Refusal::InsufficientStock { .. } => RowRefusal::InsufficientStock,
                 Refusal::LocationClosed { .. } => RowRefusal::LocationClosed,
+                Refusal::SkuIsKit { .. } => RowRefusal::SkuIsKit,
                 _ => RowRefusal::QuantityOverflow,
             };
             return result(RowOutcome::Refused(refusal), before);

@@ -9,6 +9,7 @@ use oneshelf_values::Sku;
 use super::{
     super::{
         error::Refusal,
+        kit::{Components, Kit},
         policy::{Audit, FenceOwner, FenceTerms, RingFence, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
         stock_level::LevelKey,
     },
@@ -28,6 +29,7 @@ pub enum PolicyChange {
     Stock(Vec<Line<LevelKey, StockTerms>>),
     Fences(Vec<Line<(LevelKey, FenceOwner), FenceTerms>>),
     Skus(Vec<Line<Sku, SkuTerms>>),
+    Kits(Vec<Line<Sku, Components>>),
 }
 
 impl PolicyChange {
@@ -37,6 +39,7 @@ impl PolicyChange {
             Self::Stock(lines) => Box::new(lines.iter().map(|line| &line.key.sku)),
             Self::Fences(lines) => Box::new(lines.iter().map(|line| &line.key.0.sku)),
             Self::Skus(lines) => Box::new(lines.iter().map(|line| &line.key)),
+            Self::Kits(lines) => Box::new(lines.iter().map(|line| &line.key)),
         }
     }
 }
@@ -50,7 +53,7 @@ pub struct Line<K, T> {
 }
 
 impl<K, T> Line<K, T> {
-    fn expect(&self, line: usize, found: Option<&Audit>) -> Result<(), Refusal> {
+    pub(super) fn expect(&self, line: usize, found: Option<&Audit>) -> Result<(), Refusal> {
         let found = found.map_or(0, |audit| audit.version);
         if self.expected_version == 0 || self.expected_version == found {
             return Ok(());
@@ -65,6 +68,7 @@ pub enum Policies {
     Stock(Vec<StockPolicy>),
     Fences(Vec<RingFence>),
     Skus(Vec<SkuPolicy>),
+    Kits(Vec<Kit>),
 }
 
 impl Shelf {
@@ -86,10 +90,15 @@ impl Shelf {
             }
             PolicyChange::Skus(lines) => {
                 for (place, line) in lines.iter().enumerate() {
+                    // What a kit's components hold is capped, component by component.
+                    if line.terms.is_capped() && self.rulebook.kits.get(&line.key).is_some() {
+                        return Err(Refusal::SkuIsKit { sku: line.key.clone() });
+                    }
                     line.expect(place, self.rulebook.skus.get(&line.key).map(|policy| &policy.audit))?;
                 }
                 Policies::Skus(lines.iter().map(|line| self.set_sku(line, &command.by, now)).collect())
             }
+            PolicyChange::Kits(lines) => Policies::Kits(self.set_kits(lines, &command.by, now)?),
         };
         Ok(Answer::Policies(policies))
     }
@@ -174,6 +183,10 @@ impl Shelf {
         let policy = SkuPolicy { sku: line.key.clone(), terms: line.terms.clone(), audit };
         self.rulebook.skus.insert(line.key.clone(), policy.clone());
         self.skus_set.insert(line.key.clone());
+        if self.rulebook.kits.get(&line.key).is_some() {
+            self.kits_again.insert(line.key.clone());
+            return policy;
+        }
         let keys: Vec<LevelKey> = self.levels.keys().filter(|key| key.sku == line.key).cloned().collect();
         for key in keys {
             self.rule(&key);
@@ -182,7 +195,7 @@ impl Shelf {
     }
 
     /// Lets a level know whether there are rules of it, and announces it.
-    fn rule(&mut self, key: &LevelKey) {
+    pub(super) fn rule(&mut self, key: &LevelKey) {
         if let Some(level) = self.levels.get_mut(key) {
             level.has_rules = self.rulebook.of(key).matter();
             self.ruled.insert(key.clone());
@@ -204,9 +217,10 @@ impl Shelf {
         self.rulebook.fences.get(key)?.iter().find(|fence| fence.owner == *owner)
     }
 
+    /// A level that there is, and that something may lie at.
     fn require_level(&self, key: &LevelKey) -> Result<(), Refusal> {
-        if self.levels.contains_key(key) {
-            return Ok(());
+        if let Some(level) = self.levels.get(key) {
+            return if level.kit { Err(Refusal::SkuIsKit { sku: key.sku.clone() }) } else { Ok(()) };
         }
         Err(Refusal::LocationNotFound { location: key.location.clone() })
     }

@@ -5,6 +5,7 @@ mod bulk;
 mod counts;
 mod holds;
 mod inbounds;
+mod kits;
 mod ledger;
 mod locations;
 mod movements;
@@ -31,6 +32,7 @@ pub use self::{
         after_due, amend_purchase_order, cancel_purchase_order, close_inbound, create_asn, create_purchase_order,
         inbound_due_filter, inbound_due_message, inbound_filter, inbound_id, inbound_message, receive_inbound,
     },
+    kits::{kit_filters, kit_message, kits_response, set_kits},
     ledger::{
         drift_message, export_request, finding_id, new_reason_code, posting, reason_code_message, repair,
         repair_message, resume_token,

@@ -133,7 +133,7 @@ pub fn ring_fences(request: &proto::SetRingFencesRequest) -> Result<(Key, Policy
     complete(violations, id.map(|id| (Key::of("SetRingFences", id, request), PolicyChange::Fences(lines))))
 }
 
-fn version(violations: &mut Violations, field: String, value: i64) -> Option<i64> {
+pub(super) fn version(violations: &mut Violations, field: String, value: i64) -> Option<i64> {
     if value < 0 {
         violations.add(field, "must not be negative");
         return None;
@@ -141,7 +141,7 @@ fn version(violations: &mut Violations, field: String, value: i64) -> Option<i64
     Some(value)
 }
 
-fn once<K: Eq + std::hash::Hash>(violations: &mut Violations, seen: &mut HashSet<K>, field: String, key: K) {
+pub(super) fn once<K: Eq + std::hash::Hash>(violations: &mut Violations, seen: &mut HashSet<K>, field: String, key: K) {
     if !seen.insert(key) {
         violations.add(field, "is named twice");
     }
@@ -178,7 +178,7 @@ fn buffers(violations: &mut Violations, field: &str, given: &[proto::ChannelBuff
     buffers
 }
 
-fn audit_message(audit: &Audit) -> proto::PolicyAudit {
+pub(super) fn audit_message(audit: &Audit) -> proto::PolicyAudit {
     proto::PolicyAudit {
         version: audit.version,
         create_time: Some(timestamp(audit.created_at)),
