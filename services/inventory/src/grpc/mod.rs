@@ -871,7 +871,7 @@ impl InventoryService for InventoryGrpc {
         let request = request.into_inner();
         let limit = convert::page_size(request.page_size, 100, 500)?;
         let (kit, component) = convert::kit_filters(&request)?;
-        convert::page_token(&request.page_token, 1)?;
+        convert::sku_token(&request.page_token)?;
         let after = &request.page_token;
         let kits = self.0.list_kits(kit.as_ref(), component.as_ref(), after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListKitsResponse {

@@ -112,7 +112,7 @@ async fn set_kits_defines_by_versions_and_repeats_its_answer() {
     assert_eq!((&next.kits, next.next_page_token.as_str()), (&newer, ""));
     assert_eq!(shelf.client.list_kits(list("", "B", 0, "")).await.unwrap().into_inner().kits, []);
     assert_eq!(shelf.client.list_kits(list("set", "", 0, "")).await.unwrap().into_inner().kits, newer);
-    let bad = shelf.client.list_kits(list("a b", "a b", 0, "")).await.unwrap_err();
+    let bad = shelf.client.list_kits(list("a\tb", "a\tb", 0, "")).await.unwrap_err();
     assert_eq!(fields(&bad), ["sku", "component_sku"]);
     shelf.verify().await;
 }

@@ -203,6 +203,11 @@ pub fn location_token(token: &str) -> Result<(), Status> {
     if token.is_empty() || token.parse::<LocationId>().is_ok() { Ok(()) } else { Err(bad_token()) }
 }
 
+/// A malformed token of a list by SKU is refused.
+pub fn sku_token(token: &str) -> Result<(), Status> {
+    if token.is_empty() || token.parse::<Sku>().is_ok() { Ok(()) } else { Err(bad_token()) }
+}
+
 pub fn page_size(asked: i32, default: i64, most: i64) -> Result<i64, Status> {
     match i64::from(asked) {
         0 => Ok(default),
