@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::domain::reason::BUILT_IN;
 
 mod kits;
+mod lots;
 
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
@@ -35,6 +36,9 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         kits::held_whole(pool).await?,
         kits::announced_as_they_are(pool).await?,
         kits::have_nothing_of_their_own(pool).await?,
+        lots::add_up_to_levels(pool).await?,
+        lots::equal_ledger(pool).await?,
+        lots::held_as_holds_say(pool).await?,
     ])
 }
 

@@ -9,7 +9,7 @@ pub mod posting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use oneshelf_values::{
     ChannelId, CountId, Hold, HoldId, HoldTerms, InboundId, LocationId, PartnerId, PromiseId, ShopperId, Sku,
     TransferId, hold::Resolution,
@@ -17,6 +17,7 @@ use oneshelf_values::{
 use uuid::Uuid;
 
 use self::kits::Taken;
+pub use self::lots::KnownLots;
 pub use self::policies::{Line, Policies, PolicyChange, SetPolicies};
 use super::{
     availability,
@@ -31,6 +32,7 @@ use super::{
     kit::{self, Kit, KitLevel},
     ledger::{Account, Movement},
     location::LocationState,
+    lot::{self, LotLevel, LotNumber, LotUnits, Tracking, TrackingKind},
     policy::{Asker, FenceOwner, RingFence, Rulebook, Rules, SkuPolicy, SkuTerms, StockPolicy},
     promise::Promise,
     stock_level::{Bucket, Level, LevelKey, Strength},
@@ -40,6 +42,7 @@ use super::{
 mod counts;
 mod inbounds;
 mod kits;
+mod lots;
 mod policies;
 mod promises;
 mod replace;
@@ -79,6 +82,10 @@ pub enum Command {
         keys: Vec<LevelKey>,
     },
     SetPolicies(SetPolicies),
+    /// Announces levels of which lots have gone past promising.
+    TellShortDated {
+        keys: Vec<LevelKey>,
+    },
     /// Announces levels at which the time of ring-fences is over.
     ReleaseFences {
         keys: Vec<LevelKey>,
@@ -142,6 +149,15 @@ pub struct MoveLine {
     pub bucket: Bucket,
     /// Not zero; negative leaves the shelf.
     pub delta: i64,
+    /// Of a tracked SKU: which units; they add up to `delta`.
+    pub lots: Vec<LotUnits>,
+}
+
+impl MoveLine {
+    /// Whether it brings what may be promised.
+    pub fn brings_goods(&self) -> bool {
+        self.bucket == Bucket::Sellable && self.delta > 0
+    }
 }
 
 /// Why units move, beyond holds.
@@ -235,8 +251,12 @@ pub struct Shelf {
     new_kits: HashSet<Sku>,
     /// Kits to announce whatever became of their components.
     kits_again: HashSet<Sku>,
-    /// SKUs to become kits that are in an open document.
+    /// SKUs to become kits, or to be tracked otherwise, that are in an open document.
     in_documents: HashSet<Sku>,
+    tracking_set: HashSet<Sku>,
+    known_lots: KnownLots,
+    /// Lots that nobody knew, with their last days.
+    new_lots: HashMap<(Sku, LotNumber), Option<NaiveDate>>,
     /// Fences that were set or used.
     changed_fences: HashSet<(LevelKey, FenceOwner)>,
     granted: Vec<HoldId>,
@@ -329,7 +349,7 @@ impl Shelf {
         Self { counters, whole, ..self }
     }
 
-    /// With what cannot become a kit, as an open document names it.
+    /// With what cannot become a kit, or be tracked otherwise, as an open document names it.
     #[must_use]
     pub fn with_skus_in_documents(self, in_documents: HashSet<Sku>) -> Self {
         Self { in_documents, ..self }
@@ -348,23 +368,24 @@ impl Shelf {
             Command::Expire { hold_id } => self.expire(*hold_id, now),
             Command::Move(moved) => self.shift(moved, now),
             Command::Transfer(command) => {
-                self.refuse_kits(command.new_keys())?;
+                self.refuse_in_documents(command.new_keys())?;
                 self.transfer(command, now)
             }
             Command::Count(command) => {
-                self.refuse_kits(command.level_keys(&self.documents))?;
+                self.refuse_in_documents(command.level_keys(&self.documents))?;
                 self.count(command, now)
             }
             Command::Inbound(command) => {
-                self.refuse_kits(command.new_keys(&self.documents))?;
+                self.refuse_in_documents(command.new_keys(&self.documents))?;
                 self.inbound(command, now)
             }
             Command::Promise(command) => {
-                self.refuse_kits(command.new_keys())?;
+                self.refuse_in_documents(command.new_keys())?;
                 self.promise(command, now)
             }
             Command::Follow { keys } => Ok(self.follow(keys)),
             Command::SetPolicies(set) => self.set_policies(set, now),
+            Command::TellShortDated { keys } => Ok(self.tell_short_dated(keys, now)),
             Command::ReleaseFences { keys } => Ok(self.release_fences(keys, now)),
         }
     }
@@ -436,6 +457,18 @@ impl Shelf {
             .map(|(counter, held)| (counter.clone(), held))
             .collect();
         let skus = self.skus_set.iter().filter_map(|sku| self.rulebook.skus.get(sku).cloned()).collect();
+        let lots = self
+            .rulebook
+            .lots
+            .iter()
+            .flat_map(|(key, lots)| lots.iter().filter(|lot| lot.changed).map(move |lot| (key, lot)))
+            .map(|(key, lot)| {
+                let serial = self.rulebook.tracked(&key.sku).is_some_and(|terms| terms.kind == TrackingKind::Serial);
+                (key.clone(), lot.clone(), serial)
+            })
+            .collect();
+        let tracking = self.tracking_set.iter().filter_map(|sku| self.rulebook.tracking.get(sku).cloned()).collect();
+        let new_lots = self.new_lots.into_iter().map(|((sku, lot), expires_on)| (sku, lot, expires_on)).collect();
         let kits =
             self.kits_set.iter().filter_map(|sku| self.rulebook.kits.get(sku)).map(|kit| Kit::clone(kit)).collect();
         let granted: HashSet<HoldId> = self.granted.iter().copied().collect();
@@ -448,6 +481,9 @@ impl Shelf {
             kits,
             new_kits: self.new_kits.into_iter().collect(),
             kit_levels,
+            tracking,
+            new_lots,
+            lots,
             fences,
             counters,
             recounted: (self.whole.into_iter().collect(), recounted),
@@ -500,6 +536,7 @@ impl Shelf {
                 taken.judge(place, key, *requested, available);
                 let amounts = (*requested, available.min(*requested));
                 self.take_line(&mut taken, key.clone(), kind, amounts, available, None);
+                self.give_lots(&mut taken, now);
                 continue;
             };
             if let Err(refusal) = self.take_kit(&mut taken, place, &kit, command, kind, now) {
@@ -591,7 +628,14 @@ impl Shelf {
             level.promise(kind, held);
         }
         taken.amounts.push(held);
-        taken.lines.push(HoldLine { key, requested, available: available - held, granted_version, part_of });
+        taken.lines.push(HoldLine {
+            key,
+            requested,
+            available: available - held,
+            granted_version,
+            part_of,
+            lots: Vec::new(),
+        });
     }
 
     /// Puts levels back as they were before a refused hold, last change first.
@@ -600,6 +644,9 @@ impl Shelf {
             if let Some(before) = before {
                 self.levels.insert(line.key.clone(), *before);
             }
+        }
+        for (key, lots) in taken.lots_before.iter().rev() {
+            self.rulebook.lots.insert(key.clone(), lots.clone());
         }
     }
 
@@ -627,7 +674,7 @@ impl Shelf {
             self.check_there(&hold, committed)?;
             for (place, (line, quantity)) in hold.lines.iter().zip(committed).enumerate() {
                 if *quantity > 0 {
-                    self.movements.push(Movement {
+                    let movement = Movement {
                         movement_id: cause.movement_id,
                         line: place,
                         sku: line.key.sku.clone(),
@@ -638,7 +685,9 @@ impl Shelf {
                         reference: cause.reference.clone(),
                         level_version: self.version_after(&line.key),
                         effective_at: cause.effective_at,
-                    });
+                        lot: None,
+                    };
+                    self.book_by_lot(movement, lot::first_units(&line.lots, *quantity));
                 }
             }
         }
@@ -701,12 +750,18 @@ impl Shelf {
         }
     }
 
-    /// Gives back what a document holds.
-    fn release_for_document(&mut self, hold_id: HoldId, now: DateTime<Utc>) -> Result<(), Refusal> {
+    /// Gives back what a document holds; answers what is free by that.
+    fn release_for_document(&mut self, hold_id: HoldId, now: DateTime<Utc>) -> Result<Vec<(LevelKey, i64)>, Refusal> {
         let mut hold = self.existing(hold_id)?.clone();
         let resolution = hold.release(now)?;
+        let freed = match &resolution {
+            Resolution::Resolved { freed, .. } => {
+                hold.lines.iter().zip(freed).map(|(line, units)| (line.key.clone(), *units)).collect()
+            }
+            Resolution::AlreadySo => Vec::new(),
+        };
         self.settle(hold, &resolution);
-        Ok(())
+        Ok(freed)
     }
 
     /// Books all postings or none.
@@ -747,6 +802,7 @@ impl Shelf {
                 reference: cause.reference.clone(),
                 level_version: 0,
                 effective_at: cause.effective_at,
+                lot: None,
             };
             if let Some(key) = movement.level_key() {
                 movement.level_version = self.version_after(&key);
@@ -791,6 +847,7 @@ impl Shelf {
 
     fn shift(&mut self, command: &MoveStock, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         let lines = self.parts_of(command)?;
+        let lots_before = self.lots_of(&lines);
         let mut undo = Vec::with_capacity(lines.len());
         let outcome = lines.iter().enumerate().try_for_each(|(place, line)| {
             let level = self
@@ -798,17 +855,19 @@ impl Shelf {
                 .get_mut(&line.key)
                 .ok_or_else(|| Refusal::LocationNotFound { location: command.location.clone() })?;
             undo.push((&line.key, *level));
-            level.shift(&line.key, place, line.bucket, line.delta, command.kind.strength())
+            level.shift(&line.key, place, line.bucket, line.delta, command.kind.strength())?;
+            if level.has_rules || !line.lots.is_empty() { self.move_lots(place, line) } else { Ok(()) }
         });
         if let Err(refusal) = outcome {
             self.restore(undo);
+            self.put_lots_back(lots_before);
             return Err(refusal);
         }
         for (place, line) in lines.iter().enumerate() {
             let shelf = Account::Shelf(line.key.location.clone(), line.bucket);
             let other = command.kind.counterparty(line.delta);
             let (source, target) = if line.delta < 0 { (shelf, other) } else { (other, shelf) };
-            self.movements.push(Movement {
+            let movement = Movement {
                 movement_id: command.movement_id,
                 line: place,
                 sku: line.key.sku.clone(),
@@ -819,14 +878,14 @@ impl Shelf {
                 reference: command.reference.clone(),
                 level_version: self.version_after(&line.key),
                 effective_at: command.effective_at,
-            });
+                lot: None,
+            };
+            self.book_by_lot(movement, line.lots.iter().map(|named| (named.lot.clone(), named.units)));
             self.touched.insert(line.key.clone());
         }
-        if command.kind == MoveKind::Receipt {
-            let mut hold_ids = command.hold_ids.iter();
-            for line in command.lines.iter().filter(|line| line.bucket == Bucket::Sellable) {
-                self.serve_claims(&line.key, line.delta, &mut hold_ids, now)?;
-            }
+        let mut hold_ids = command.hold_ids.iter();
+        for line in lines.iter().filter(|line| line.brings_goods()) {
+            self.serve_claims(&line.key, line.delta, &mut hold_ids, now)?;
         }
         Ok(Answer::Levels(self.levels_after(lines.iter().map(|line| &line.key)), now))
     }
@@ -887,6 +946,7 @@ impl Shelf {
                     level.resolve(hold.kind(), taken + freed, *taken);
                     self.touched.insert(line.key.clone());
                     self.count_fences(hold.asker(), line, -*freed);
+                    self.resolve_lots(line, *taken);
                 }
             }
             let counted = caps::counted(&hold, |sku| self.rulebook.sku_terms(sku));
@@ -930,6 +990,11 @@ pub struct Changes {
     pub new_kits: Vec<Sku>,
     /// What is announced of kits, by key.
     pub kit_levels: Vec<(LevelKey, KitLevel)>,
+    pub tracking: Vec<Tracking>,
+    /// Lots that nobody knew before.
+    pub new_lots: Vec<(Sku, LotNumber, Option<NaiveDate>)>,
+    /// What levels have of lots now, where it changed, and whether these are serial numbers.
+    pub lots: Vec<(LevelKey, LotLevel, bool)>,
     /// Fences that were set or used.
     pub fences: Vec<RingFence>,
     /// Counters that moved.
@@ -967,6 +1032,8 @@ impl Changes {
             && self.skus.is_empty()
             && self.kits.is_empty()
             && self.kit_levels.is_empty()
+            && self.tracking.is_empty()
+            && self.lots.is_empty()
     }
 }
 
@@ -1000,5 +1067,7 @@ fn figures(level: &Level, rules: Rules<'_>, now: DateTime<Utc>) -> Figures {
 mod document_tests;
 #[cfg(test)]
 mod kit_tests;
+#[cfg(test)]
+mod lot_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use oneshelf_values::{
     hold::{Resolution, Standing},
 };
 
-use super::{error::Refusal, policy::Asker, stock_level::LevelKey};
+use super::{error::Refusal, lot::LotNumber, policy::Asker, stock_level::LevelKey};
 
 /// A cart's promise or an order's allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +35,8 @@ pub struct HoldLine {
     pub granted_version: i64,
     /// Of which kit it is a part; `None`: it was asked for by itself.
     pub part_of: Option<KitPart>,
+    /// Of a tracked SKU: the lots it was given, in the order in which a commit takes them.
+    pub lots: Vec<(LotNumber, i64)>,
 }
 
 /// A line's place in a kit.

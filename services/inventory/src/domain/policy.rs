@@ -32,7 +32,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 use oneshelf_values::{ChannelId, PartnerId, Sku};
 
-use super::{kit::Kits, stock_level::LevelKey};
+use super::{
+    kit::Kits,
+    lot::{Lots, Tracking, TrackingTerms},
+    stock_level::LevelKey,
+};
 
 /// Who asks, and whom a hold is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -173,6 +177,8 @@ pub struct Rules<'a> {
     pub fences: &'a [RingFence],
     /// The SKU is a kit or in one.
     pub kit: bool,
+    /// Of a tracked SKU: how, and what the level is made of.
+    pub tracked: Option<(TrackingTerms, &'a Lots)>,
 }
 
 impl<'a> Rules<'a> {
@@ -185,6 +191,7 @@ impl<'a> Rules<'a> {
             .is_some_and(|sku| sku.network_threshold > 0 || !sku.excluded_channels.is_empty() || sku.is_capped())
             || self.fences.iter().any(|fence| fence.quota > 0 && !fence.released)
             || self.kit
+            || self.tracked.is_some()
     }
 
     /// Channels whose figure may differ from everybody else's.
@@ -209,7 +216,12 @@ pub struct Rulebook {
     /// By owner.
     pub fences: HashMap<LevelKey, Vec<RingFence>>,
     pub kits: Kits,
+    pub tracking: HashMap<Sku, Tracking>,
+    /// Of levels of tracked SKUs.
+    pub lots: HashMap<LevelKey, Lots>,
 }
+
+static NO_LOTS: Lots = Lots::none();
 
 impl Rulebook {
     pub fn of(&self, key: &LevelKey) -> Rules<'_> {
@@ -218,7 +230,13 @@ impl Rulebook {
             sku: self.skus.get(&key.sku).map(|policy| &policy.terms),
             fences: self.fences.get(key).map_or(&[], Vec::as_slice),
             kit: self.kits.concern(&key.sku),
+            tracked: self.tracked(&key.sku).map(|terms| (terms, self.lots.get(key).unwrap_or(&NO_LOTS))),
         }
+    }
+
+    /// How a SKU is tracked, if it is.
+    pub fn tracked(&self, sku: &Sku) -> Option<TrackingTerms> {
+        self.tracking.get(sku).map(|tracking| tracking.terms).filter(TrackingTerms::is_tracked)
     }
 
     pub fn sku_terms(&self, sku: &Sku) -> Option<&SkuTerms> {
@@ -250,6 +268,8 @@ impl Rulebook {
         excerpt.kits = self.kits.excerpt(keys.iter().map(|key| &key.sku));
         for key in keys {
             excerpt.policies.extend(self.policies.get(key).map(|policy| (key.clone(), policy.clone())));
+            excerpt.tracking.extend(self.tracking.get(&key.sku).map(|tracking| (key.sku.clone(), tracking.clone())));
+            excerpt.lots.extend(self.lots.get(key).map(|lots| (key.clone(), lots.clone())));
             excerpt.skus.extend(self.skus.get(&key.sku).map(|policy| (key.sku.clone(), policy.clone())));
             excerpt.fences.extend(self.fences.get(key).map(|fences| (key.clone(), fences.clone())));
         }

@@ -259,6 +259,7 @@ mod tests {
             reference: "note \"7\", page 1".to_owned(),
             effective_at: at,
             recorded_at: at,
+            lot: None,
         }
     }
 

@@ -237,10 +237,10 @@ fn from_refusal(refusal: &Refusal) -> Status {
         Refusal::SkuIsKit { sku } => {
             info(Code::FailedPrecondition, message, ErrorReason::SkuIsKit, vec![("sku", sku.to_string())])
         }
-        Refusal::KitSkuInUse { sku, what } => info(
+        Refusal::SkuInUse { sku, what } => info(
             Code::FailedPrecondition,
             message,
-            ErrorReason::KitSkuInUse,
+            ErrorReason::SkuInUse,
             vec![("sku", sku.to_string()), ("what", (*what).to_owned())],
         ),
         Refusal::KitInKit { sku, component } => info(
@@ -254,6 +254,48 @@ fn from_refusal(refusal: &Refusal) -> Status {
             message,
             ErrorReason::KitBroken,
             vec![("hold_id", hold_id.to_string()), ("sku", sku.to_string())],
+        ),
+        Refusal::SkuTracked { sku } => {
+            info(Code::FailedPrecondition, message, ErrorReason::SkuTracked, vec![("sku", sku.to_string())])
+        }
+        Refusal::TrackingMismatch { line, sku, kind } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::TrackingMismatch,
+            vec![("line", line.to_string()), ("sku", sku.to_string()), ("tracking", kind.as_str().to_owned())],
+        ),
+        Refusal::SerialNotFound { sku, serial } => info(
+            Code::NotFound,
+            message,
+            ErrorReason::SerialNotFound,
+            vec![("sku", sku.to_string()), ("serial", serial.to_string())],
+        ),
+        Refusal::LotNotFree { sku, lot, free, requested } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LotNotFree,
+            vec![
+                ("sku", sku.to_string()),
+                ("lot", lot.to_string()),
+                ("free", free.to_string()),
+                ("requested", requested.to_string()),
+            ],
+        ),
+        Refusal::SerialOnHand { sku, serial, location } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::SerialOnHand,
+            vec![("sku", sku.to_string()), ("serial", serial.to_string()), ("location_id", location.to_string())],
+        ),
+        Refusal::LotExpiryDiffers { sku, lot, expires_on } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LotExpiryDiffers,
+            vec![
+                ("sku", sku.to_string()),
+                ("lot", lot.to_string()),
+                ("expiry_date", expires_on.map_or_else(String::new, |day| day.to_string())),
+            ],
         ),
         Refusal::LedgerUnsound { sku, location, expected } => info(
             Code::FailedPrecondition,

@@ -35,6 +35,11 @@ pub async fn follow_changes(inventory: Inventory, every: Duration, stop: Cancell
             Ok(due) => tracing::debug!(due, "announced ring-fences that have ended"),
             Err(error) => tracing::warn!(%error, "could not announce ring-fences that have ended"),
         }
+        match inventory.tell_short_dated().await {
+            Ok(0) => {}
+            Ok(due) => tracing::debug!(due, "announced lots that have gone past promising"),
+            Err(error) => tracing::warn!(%error, "could not announce lots that have gone past promising"),
+        }
         if let Err(error) = inventory.prune_counters().await {
             tracing::warn!(%error, "could not take counters away that count nothing");
         }

@@ -13,6 +13,7 @@ use super::{
     inbounds::InboundRows,
     kits::KitRow,
     locations::LocationRow,
+    lots::TrackingRow,
     policies::{RingFenceRow, SkuPolicyRow, StockPolicyRow},
     promises::PromiseRows,
     transfers::TransferRows,
@@ -46,6 +47,7 @@ enum Stored {
     RingFences(Vec<RingFenceRow>),
     SkuPolicies(Vec<SkuPolicyRow>),
     Kits(Vec<KitRow>),
+    Tracking(Vec<TrackingRow>),
     Done,
     /// Documents change later, so they are kept as they were answered.
     Transfer(TransferRows),
@@ -96,6 +98,9 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
         }
         Answer::Policies(Policies::Skus(policies)) => {
             Stored::SkuPolicies(policies.iter().map(SkuPolicyRow::from).collect())
+        }
+        Answer::Policies(Policies::Tracking(tracking)) => {
+            Stored::Tracking(tracking.iter().map(TrackingRow::from).collect())
         }
         Answer::Policies(Policies::Kits(kits)) => Stored::Kits(kits.iter().map(KitRow::from).collect()),
         Answer::Done => Stored::Done,
@@ -157,6 +162,7 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
         Stored::StockPolicies(rows) => policies(rows).map(Policies::Stock).map(Answer::Policies),
         Stored::RingFences(rows) => policies(rows).map(Policies::Fences).map(Answer::Policies),
         Stored::SkuPolicies(rows) => policies(rows).map(Policies::Skus).map(Answer::Policies),
+        Stored::Tracking(rows) => policies(rows).map(Policies::Tracking).map(Answer::Policies),
         Stored::Kits(rows) => policies(rows).map(Policies::Kits).map(Answer::Policies),
         Stored::Done => Ok(Answer::Done),
     }
@@ -220,7 +226,7 @@ fn counters(of: &Counters) -> [i64; 5] {
 }
 
 /// The stored number is the place here: only ever add at the end.
-const OUTCOMES: [RowOutcome; 12] = [
+const OUTCOMES: [RowOutcome; 13] = [
     RowOutcome::Applied,
     RowOutcome::Unchanged,
     RowOutcome::Conflict,
@@ -233,6 +239,7 @@ const OUTCOMES: [RowOutcome; 12] = [
     RowOutcome::Refused(RowRefusal::QuantityOverflow),
     RowOutcome::Refused(RowRefusal::LocationClosed),
     RowOutcome::Refused(RowRefusal::SkuIsKit),
+    RowOutcome::Refused(RowRefusal::SkuTracked),
 ];
 
 #[cfg(test)]
@@ -243,7 +250,7 @@ mod tests {
     fn every_outcome_of_a_row_is_read_as_it_was_written() {
         let results = OUTCOMES.map(|outcome| RowResult { outcome, quantity: -3, version: 9 });
         assert_eq!(decode_rows(&encode_rows(&results)).unwrap(), results);
-        assert!(decode_rows(b"[[12,0,0]]").is_err());
+        assert!(decode_rows(b"[[13,0,0]]").is_err());
     }
 }
 

@@ -7,12 +7,13 @@ use oneshelf_values::{
     ChannelId, Hold, HoldId, HoldState, HoldTerms, PartnerId, ShopperId,
     hold::{LineSplit, Standing},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{Inconsistency, parse};
 use crate::domain::{
     hold::{HoldLine, KitLine, KitPart, StockHold},
+    lot::LotNumber,
     stock_level::LevelKey,
 };
 
@@ -46,6 +47,7 @@ struct LineRow {
     kit_version: Option<i64>,
     kit_units: Option<i64>,
     kit_available: Option<i64>,
+    lots: Option<Json<Vec<(String, i64)>>>,
 }
 
 impl LineRow {
@@ -111,6 +113,7 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
                     available: line.available,
                     granted_version: line.granted_version,
                     part_of,
+                    lots: lots(line.lots)?,
                 })
             })
             .collect::<Result<_, sqlx::Error>>()?,
@@ -124,6 +127,11 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
         granted_until: row.granted_until,
         created_at: row.created_at,
     })
+}
+
+fn lots(stored: Option<Json<Vec<(String, i64)>>>) -> Result<Vec<(LotNumber, i64)>, sqlx::Error> {
+    let stored = stored.into_iter().flat_map(|Json(lots)| lots);
+    stored.map(|(lot, units)| Ok((parse("hold_lines", "lots", &lot)?, units))).collect()
 }
 
 fn optional<T: std::str::FromStr>(column: &'static str, value: Option<String>) -> Result<Option<T>, sqlx::Error> {
@@ -226,6 +234,7 @@ async fn attach_lines(conn: &mut PgConnection, rows: Vec<HoldRow>) -> Result<Has
              , kit_version
              , kit_units
              , kit_available
+             , lots AS "lots: Json<Vec<(String, i64)>>"
           FROM inventory.hold_lines
          WHERE hold_id = ANY ($1)
          ORDER BY hold_id
@@ -354,6 +363,9 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
     if holds.iter().any(|hold| !hold.kits.is_empty()) {
         mark_kit_parts(conn, holds).await?;
     }
+    if holds.iter().flat_map(|hold| &hold.lines).any(|line| !line.lots.is_empty()) {
+        mark_lots(conn, holds).await?;
+    }
     Ok(())
 }
 
@@ -388,6 +400,36 @@ async fn mark_kit_parts(conn: &mut PgConnection, holds: &[StockHold]) -> Result<
         &parts.iter().map(|part| part.3.version).collect::<Vec<_>>(),
         &parts.iter().map(|part| part.2.units).collect::<Vec<_>>(),
         &parts.iter().map(|part| part.3.available).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Says of lines of tracked SKUs which lots they were given.
+async fn mark_lots(conn: &mut PgConnection, holds: &[StockHold]) -> Result<(), sqlx::Error> {
+    let lines = holds.iter().flat_map(|hold| {
+        let lines = hold.lines.iter().enumerate().filter(|(_, line)| !line.lots.is_empty());
+        lines.map(move |(place, line)| (Uuid::from(hold.hold_id), place as i32, line))
+    });
+    let (mut ids, mut places, mut lots) = (Vec::new(), Vec::new(), Vec::new());
+    for (hold_id, place, line) in lines {
+        ids.push(hold_id);
+        places.push(place);
+        let parts = line.lots.iter().map(|(lot, units)| serde_json::json!([lot.as_str(), units]));
+        lots.push(serde_json::Value::Array(parts.collect()));
+    }
+    sqlx::query!(
+        r#"
+        UPDATE inventory.hold_lines
+           SET lots = given.lots
+          FROM UNNEST($1::UUID[], $2::INT[], $3::JSONB[]) AS given (hold_id, line_no, lots)
+         WHERE hold_lines.hold_id = given.hold_id
+           AND hold_lines.line_no = given.line_no
+        "#,
+        &ids,
+        &places,
+        &lots,
     )
     .execute(conn)
     .await?;

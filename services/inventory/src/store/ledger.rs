@@ -6,7 +6,10 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::balances;
-use crate::domain::ledger::{Account, Movement};
+use crate::domain::{
+    ledger::{Account, Movement},
+    lot::LotNumber,
+};
 
 /// A movement as it was written down.
 #[derive(Debug, Clone)]
@@ -25,6 +28,7 @@ pub struct StoredMovement {
     pub reference: String,
     pub effective_at: DateTime<Utc>,
     pub recorded_at: DateTime<Utc>,
+    pub lot: Option<String>,
 }
 
 /// What was on hand of a SKU at an instant.
@@ -61,6 +65,7 @@ pub async fn append_movements(
           , level_version
           , effective_at
           , owner_id
+          , lot
           , recorded_at
         )
         SELECT movement_id
@@ -76,7 +81,8 @@ pub async fn append_movements(
              , level_version
              , effective_at
              , owner_id
-             , $14
+             , lot
+             , $15
           FROM UNNEST(
                    $1::UUID[]
                  , $2::INT[]
@@ -91,6 +97,7 @@ pub async fn append_movements(
                  , $11::BIGINT[]
                  , $12::TIMESTAMPTZ[]
                  , $13::TEXT[]
+                 , $14::TEXT[]
                ) WITH ORDINALITY AS entry (
                    movement_id
                  , line_no
@@ -105,6 +112,7 @@ pub async fn append_movements(
                  , level_version
                  , effective_at
                  , owner_id
+                 , lot
                  , ordinality
                )
          ORDER BY ordinality
@@ -122,6 +130,7 @@ pub async fn append_movements(
         &movements.iter().map(|m| m.level_version).collect::<Vec<_>>(),
         &movements.iter().map(|m| m.effective_at).collect::<Vec<_>>(),
         &movements.iter().map(|m| m.owner().map(PartnerId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
+        &movements.iter().map(|m| m.lot.as_ref().map(LotNumber::as_str)).collect::<Vec<_>>() as &[Option<&str>],
         now,
     )
     .execute(&mut *conn)
@@ -154,6 +163,7 @@ pub async fn list_movements(
              , reference
              , effective_at
              , recorded_at
+             , lot
           FROM inventory.ledger_entries
          WHERE sku = $1
            AND ($2::TEXT IS NULL OR source_location_id = $2 OR target_location_id = $2)
@@ -272,6 +282,7 @@ pub async fn export_page(
              , reference
              , effective_at
              , recorded_at
+             , lot
           FROM inventory.ledger_entries
          WHERE ($1::TEXT IS NULL OR sku = $1)
            AND ($2::TEXT IS NULL OR COALESCE(source_location_id, target_location_id) = $2)

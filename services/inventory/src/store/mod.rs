@@ -14,6 +14,7 @@ pub mod inbounds;
 pub mod kits;
 pub mod ledger;
 pub mod locations;
+pub mod lots;
 pub mod movements;
 pub mod partitions;
 pub mod policies;

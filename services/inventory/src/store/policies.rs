@@ -8,8 +8,9 @@ use oneshelf_values::{ChannelId, LocationId, PartnerId, Sku};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, types::Json};
 
-use super::{Inconsistency, parse};
+use super::{Inconsistency, lots::TrackingRow, parse};
 use crate::domain::{
+    lot::Tracking,
     policy::{Audit, FenceOwner, RingFence, Rulebook, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
     stock_level::{Level, LevelKey},
 };
@@ -246,6 +247,7 @@ pub async fn find_rules(
                     WHERE fence.sku = wanted.sku
                       AND fence.location_id = wanted.location_id
                ) AS "fences: Json<Vec<RingFenceRow>>"
+             , to_jsonb(tracking) AS "tracking: Json<TrackingRow>"
              , CASE WHEN EXISTS (
                    SELECT 1
                      FROM inventory.kit_components AS part
@@ -255,6 +257,7 @@ pub async fn find_rules(
           FROM UNNEST($1::TEXT[], $2::TEXT[]) AS wanted (sku, location_id)
           LEFT JOIN inventory.stock_policies AS policy USING (sku, location_id)
           LEFT JOIN inventory.sku_policies AS sku_policy ON sku_policy.sku = wanted.sku
+          LEFT JOIN inventory.sku_tracking AS tracking ON tracking.sku = wanted.sku
         "#,
         &skus as &[&str],
         &locations as &[&str],
@@ -264,6 +267,10 @@ pub async fn find_rules(
     let (mut rules, mut in_kits) = (Rulebook::default(), BTreeSet::new());
     for row in rows {
         in_kits.extend(row.in_kits);
+        if let Some(Json(tracking)) = row.tracking {
+            let tracking = Tracking::try_from(tracking)?;
+            rules.tracking.insert(tracking.sku.clone(), tracking);
+        }
         if let Some(Json(policy)) = row.policy {
             let policy = StockPolicy::try_from(policy)?;
             rules.policies.insert(policy.key.clone(), policy);

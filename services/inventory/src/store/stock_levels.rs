@@ -369,6 +369,12 @@ pub async fn list_skus(
           FROM inventory.stock_levels
          WHERE location_id = $1
            AND NOT kit
+           AND NOT EXISTS (
+                   SELECT 1
+                     FROM inventory.sku_tracking AS tracking
+                    WHERE tracking.sku = stock_levels.sku
+                      AND tracking.kind <> 'none'
+               )
            AND ($2::TEXT IS NULL OR sku >= $2)
            AND ($3::TEXT IS NULL OR sku <= $3)
          ORDER BY sku

@@ -11,12 +11,13 @@
 //! | look for components, lock SKUs, look once more, find their levels (4) | the policy of a SKU, or a kit, is set |
 //! | lock levels, sorted by (SKU, location) | always |
 //! | look for open counts | a count begins or grows |
-//! | read what is to come and who waits for it (2) | goods are received, ordered, sent or promised for a day |
+//! | read what is to come and who waits for it (2) | goods come, or are ordered, sent or promised for a day |
 //! | read rules | a locked level has some, or a policy is set, or a SKU that is held was never there |
 //! | read kits; lock what was announced of them; read the levels and rules of their other components (2) | one of those SKUs is a kit or in one |
+//! | read lots; look for those that are named (2) | a level with rules is of a tracked SKU |
 //! | make and lock counters (2) | a SKU of a soft hold has a cap |
 //! | count its soft holds | the policy of a SKU is set |
-//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), kits, their SKUs' levels, what is announced of them (3), counters (1 or 2), append ledger, documents (2 per kind), append outbox, store answers | if there are any |
+//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), kits, their SKUs' levels, what is announced of them (3), tracking, lots (4), counters (1 or 2), append ledger, documents (2 per kind), append outbox, store answers | if there are any |
 //! | commit | always |
 //!
 //! A hold that names a kit needs the levels of its components, which are locked in the one order as all others. Which these
@@ -56,6 +57,7 @@ use crate::{
         group::{Answer, Command, MoveKind, PolicyChange, PromiseAct, Shelf},
         hold::{HoldKind, StockHold},
         kit::{Components, KitLevel, Kits},
+        lot::LotNumber,
         policy::{Rulebook, SkuTerms},
         promise::Promise,
         stock_level::{Level, LevelKey},
@@ -92,7 +94,9 @@ impl Job {
         let sku = match &self.command {
             Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
             Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
-            Command::Follow { keys } | Command::ReleaseFences { keys } => keys.first().map(|key| &key.sku),
+            Command::Follow { keys } | Command::ReleaseFences { keys } | Command::TellShortDated { keys } => {
+                keys.first().map(|key| &key.sku)
+            }
             Command::SetPolicies(set) => set.change.skus().next(),
             Command::Commit(_)
             | Command::Release { .. }
@@ -197,14 +201,15 @@ async fn apply_group(
     let mut ruled = BTreeSet::new();
     let mut skus = BTreeSet::new();
     let mut kits: Vec<(&Sku, &Components)> = Vec::new();
+    let mut tracked: Vec<&str> = Vec::new();
     let mut frozen = BTreeSet::new();
     let mut future: BTreeSet<LevelKey> = documents.future_keys().collect();
     for job in jobs {
         match &job.command {
             Command::Hold(hold) => keys.extend(hold.lines.iter().map(|(key, _)| key.clone())),
             Command::Move(command) => {
-                let receipt = command.kind == MoveKind::Receipt;
-                future.extend(command.lines.iter().filter(|_| receipt).map(|line| line.key.clone()));
+                let brought = command.lines.iter().filter(|line| line.brings_goods());
+                future.extend(brought.map(|line| line.key.clone()));
                 moved.extend(command.lines.iter().map(|line| line.key.clone()));
             }
             Command::Inbound(command) => {
@@ -227,11 +232,14 @@ async fn apply_group(
                 followed.extend(named.iter().map(|key| key.location.as_str()));
                 keys.extend(named.iter().cloned());
             }
-            Command::ReleaseFences { keys: named } => keys.extend(named.iter().cloned()),
+            Command::ReleaseFences { keys: named } | Command::TellShortDated { keys: named } => {
+                keys.extend(named.iter().cloned())
+            }
             Command::SetPolicies(set) => match &set.change {
                 PolicyChange::Stock(lines) => ruled.extend(lines.iter().map(|line| line.key.clone())),
                 PolicyChange::Fences(lines) => ruled.extend(lines.iter().map(|line| line.key.0.clone())),
                 PolicyChange::Skus(lines) => skus.extend(lines.iter().map(|line| line.key.as_str())),
+                PolicyChange::Tracking(lines) => tracked.extend(lines.iter().map(|line| line.key.as_str())),
                 PolicyChange::Kits(lines) => kits.extend(lines.iter().map(|line| (&line.key, &line.terms))),
             },
             Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => {}
@@ -241,7 +249,13 @@ async fn apply_group(
     if !guess.is_empty() {
         for job in jobs {
             let parts = job.command.may_name_kits().flat_map(|(sku, location)| parts_at(guess, sku, location));
-            if matches!(job.command, Command::Move(_)) { moved.extend(parts) } else { keys.extend(parts) }
+            if let Command::Move(command) = &job.command {
+                let parts: Vec<LevelKey> = parts.collect();
+                future.extend(parts.iter().filter(|_| command.kind == MoveKind::Return).cloned());
+                moved.extend(parts);
+            } else {
+                keys.extend(parts);
+            }
         }
     }
     let states = if followed.is_empty() {
@@ -250,7 +264,7 @@ async fn apply_group(
         store::locations::share_location_states(conn, &followed.into_iter().collect::<Vec<_>>()).await?
     };
     let skus: Vec<&str> = skus.into_iter().collect();
-    let whole_skus = lock_skus(conn, &skus, &kits).await?;
+    let whole_skus = lock_skus(conn, &[&skus[..], &tracked[..]].concat(), &kits).await?;
     let whole_skus: Vec<&str> = whole_skus.iter().map(String::as_str).collect();
     if !whole_skus.is_empty() {
         ruled.extend(store::policies::list_levels_of(conn, &whole_skus).await?);
@@ -290,11 +304,14 @@ async fn apply_group(
     let documents = renew_promises(conn, documents).await?;
     let known = holds.clone();
     let mut in_documents = HashSet::new();
-    if !kits.is_empty() {
-        let named: Vec<&str> = kits.iter().map(|(sku, _)| sku.as_str()).collect();
+    if !kits.is_empty() || !tracked.is_empty() {
+        let named: Vec<&str> = kits.iter().map(|(sku, _)| sku.as_str()).chain(tracked).collect();
         in_documents.extend(store::kits::list_skus_in_documents(conn, &named).await?);
     }
+    let named = named_lots(jobs);
+    let known_lots = if named.is_empty() { HashMap::new() } else { store::lots::find_lots(conn, &named).await? };
     let mut shelf = Shelf::new(levels, holds)
+        .with_known_lots(known_lots)
         .with_skus_in_documents(in_documents)
         .following(states)
         .ruled_by(rulebook)
@@ -385,7 +402,7 @@ async fn rules_for(
         in_kits.extend(components.keys().map(Sku::to_string));
     }
     if in_kits.is_empty() {
-        return Ok(rulebook);
+        return with_lots(conn, rulebook, levels).await;
     }
     let in_kits: Vec<&str> = in_kits.iter().map(String::as_str).collect();
     rulebook.kits = Kits::new(store::kits::find_kits(conn, &in_kits).await?);
@@ -393,7 +410,9 @@ async fn rules_for(
     let known: BTreeSet<LevelKey> =
         levels.keys().flat_map(|key| rulebook.kits.of(&key.sku).map(|kit| at(kit, key))).collect();
     let known: Vec<LevelKey> = known.into_iter().collect();
-    rulebook.kits.levels = store::kits::lock_kit_levels(conn, &known, now).await?;
+    if !known.is_empty() {
+        rulebook.kits.levels = store::kits::lock_kit_levels(conn, &known, now).await?;
+    }
     // What is no kit yet has no row to lock, and needs none: all levels of its components are locked.
     for (kit, components) in kits {
         for key in levels.keys().filter(|key| components.contains_key(&key.sku)).map(|key| at(kit, key)) {
@@ -420,7 +439,32 @@ async fn rules_for(
     rulebook.policies.extend(more.policies);
     rulebook.skus.extend(more.skus);
     rulebook.fences.extend(more.fences);
+    rulebook.tracking.extend(more.tracking);
+    with_lots(conn, rulebook, levels).await
+}
+
+/// With the lots of levels of tracked SKUs, which change under those levels' locks only.
+async fn with_lots(
+    conn: &mut PgConnection,
+    mut rulebook: Rulebook,
+    levels: &HashMap<LevelKey, Level>,
+) -> Result<Rulebook, sqlx::Error> {
+    if rulebook.tracking.is_empty() {
+        return Ok(rulebook);
+    }
+    let levels = levels.keys().chain(rulebook.kits.siblings.keys());
+    let tracked: Vec<&LevelKey> = levels.filter(|key| rulebook.tracked(&key.sku).is_some()).collect();
+    if !tracked.is_empty() {
+        rulebook.lots = store::lots::list_lots(conn, &tracked, None).await?;
+    }
     Ok(rulebook)
+}
+
+/// The lots that movements name.
+fn named_lots(jobs: &[Job]) -> HashSet<(Sku, LotNumber)> {
+    let moved = jobs.iter().filter_map(|job| if let Command::Move(moved) = &job.command { Some(moved) } else { None });
+    let lines = moved.flat_map(|moved| &moved.lines);
+    lines.flat_map(|line| line.lots.iter().map(|named| (line.key.sku.clone(), named.lot.clone()))).collect()
 }
 
 /// Locks the SKUs whose policies are set, and those of kits that are, or become, or are among them, with their components:
@@ -562,6 +606,15 @@ pub(super) async fn save(
     if !changes.kit_levels.is_empty() {
         store::kits::upsert_kit_levels(conn, &changes.kit_levels, now).await?;
     }
+    if !changes.tracking.is_empty() {
+        store::lots::upsert_tracking(conn, &changes.tracking).await?;
+    }
+    if !changes.new_lots.is_empty() {
+        store::lots::insert_lots(conn, &changes.new_lots, now).await?;
+    }
+    if !changes.lots.is_empty() {
+        store::lots::save_lot_levels(conn, &changes.lots).await?;
+    }
     let (recounted, counters) = &changes.recounted;
     if !recounted.is_empty() {
         store::caps::replace_counters(conn, recounted, counters).await?;
@@ -612,6 +665,7 @@ fn hold_id(command: &Command) -> Option<HoldId> {
         | Command::Inbound(_)
         | Command::Follow { .. }
         | Command::SetPolicies(_)
+        | Command::TellShortDated { .. }
         | Command::ReleaseFences { .. } => None,
     }
 }

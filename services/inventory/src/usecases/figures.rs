@@ -114,6 +114,11 @@ impl Inventory {
         if !ruled.is_empty() || !also.is_empty() {
             let mut conn = self.pool.acquire().await?;
             (rulebook, _) = store::policies::find_rules(&mut conn, &ruled, &also).await?;
+            let tracked = |key: &&LevelKey| rulebook.tracked(&key.sku).is_some();
+            let tracked: Vec<&LevelKey> = ruled.iter().copied().filter(tracked).collect();
+            if !tracked.is_empty() {
+                rulebook.lots = store::lots::list_lots(&mut conn, &tracked, Some(now)).await?;
+            }
             drop(conn);
             if rulebook.fences.values().flatten().any(|fence| fence.used > 0) {
                 for units in store::policies::list_expired_units(&self.pool, &ruled, now).await? {

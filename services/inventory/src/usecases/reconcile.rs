@@ -135,6 +135,9 @@ impl Inventory {
                     after: assessment.expected,
                     version: assessment.level_version,
                 };
+                if assessment.drifts() && rulebook.tracked(&level_key.sku).is_some() {
+                    return Err(Refusal::SkuTracked { sku: level_key.sku.clone() }.into());
+                }
                 if assessment.drifts() {
                     let right = repaired(level_key, &level, assessment.expected)?;
                     outcome.version = right.version;

@@ -47,7 +47,7 @@ pub async fn held_whole(pool: &PgPool) -> Result<Check, sqlx::Error> {
 }
 
 /// For a channel that no rule names. Where a component has a fence that ends by the clock and has not been announced as
-/// ended, what was right depends on when it was said, and is not judged.
+/// ended, or lots with a last day, what was right depends on when it was said, and is not judged.
 pub async fn announced_as_they_are(pool: &PgPool) -> Result<Check, sqlx::Error> {
     let row = sqlx::query!(
         r#"
@@ -66,7 +66,14 @@ pub async fn announced_as_they_are(pool: &PgPool) -> Result<Check, sqlx::Error> 
                               + levels.backorder_limit - COALESCE(fences.fenced, 0)
                             )::BIGINT / part.units
                    END AS kits
-                 , COALESCE(fences.timed, FALSE) AS timed
+                 , COALESCE(fences.timed, FALSE)
+                OR EXISTS (
+                       SELECT 1
+                         FROM inventory.lot_levels AS lots
+                        WHERE lots.sku = part.component_sku
+                          AND lots.location_id = told.location_id
+                          AND lots.expires_on IS NOT NULL
+                   ) AS timed
               FROM inventory.kit_levels AS told
               JOIN inventory.kit_components AS part USING (kit_sku)
               LEFT JOIN inventory.stock_levels AS levels

@@ -9,6 +9,7 @@ use tonic_types::StatusExt as _;
 use crate::{
     channel_changed::register,
     kits::{kit, set_kits},
+    lots::{line, receipt, serials, set_tracking},
     support::{Shelf, fields, location, reason, stock_lines},
 };
 
@@ -97,6 +98,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
             },
         )
         .optional(&["reference", "effective_time"])
+        .elsewhere(&["lines.lots"])
         .at_most(&[("lines", 2_000)]),
         Good::new(
             "AdjustStock",
@@ -107,6 +109,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
                     sku: "A".to_owned(),
                     delta: 1,
                     bucket: pb::StockBucket::Damaged.into(),
+                    ..Default::default()
                 }],
                 reason: pb::AdjustmentReason::Count.into(),
                 reference: reference.clone(),
@@ -115,6 +118,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
         )
         .optional(&["lines.bucket", "reference", "effective_time"])
         .signed(&["lines.delta"])
+        .elsewhere(&["lines.lots"])
         .at_most(&[("lines", 2_000)]),
         Good::new(
             "ReturnStock",
@@ -128,6 +132,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
             },
         )
         .optional(&["bucket", "reference", "effective_time"])
+        .elsewhere(&["lines.lots"])
         .at_most(&[("lines", 2_000)]),
         Good::new(
             "RecordSoldStock",
@@ -140,6 +145,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
             },
         )
         .optional(&["reference", "effective_time"])
+        .elsewhere(&["lines.lots"])
         .at_most(&[("lines", 2_000)]),
     ]
 }
@@ -248,6 +254,36 @@ fn kits(shelf: &Shelf) -> Vec<Good> {
     ]
 }
 
+async fn lots(shelf: &mut Shelf) -> Vec<Good> {
+    for (sku, kind) in [("MILK", pb::TrackingKind::Lot), ("PHONE", pb::TrackingKind::Serial)] {
+        shelf.client.set_tracking(set_tracking(shelf, sku, kind, 0)).await.unwrap();
+    }
+    let goods = vec![line("MILK", serials(&["L1", "L2"])), line("PHONE", serials(&["S1", "S2"]))];
+    shelf.client.receive_stock(receipt(shelf, "WH", goods)).await.unwrap();
+    let lots = pb::ListLotsRequest {
+        sku: "MILK".to_owned(),
+        location_id: wh(),
+        page_size: 1,
+        page_token: "WH\tsellable\tL1".to_owned(),
+    };
+    let list = pb::ListSerialsRequest {
+        sku: "PHONE".to_owned(),
+        location_id: wh(),
+        page_size: 1,
+        page_token: "WH\tsellable\tS1".to_owned(),
+    };
+    vec![
+        Good::new("SetTracking", &set_tracking(shelf, "TEA", pb::TrackingKind::Lot, 30))
+            .optional(&["lines.tracking.minimum_shelf_life_days"])
+            .elsewhere(&["lines.expected_version", "lines.tracking.audit"])
+            .at_most(&[("lines", 50)]),
+        Good::new("ListTracking", &pb::ListTrackingRequest { page_size: 1, page_token: "MILK".to_owned() }),
+        Good::new("ListLots", &lots).optional(&["location_id"]),
+        Good::new("ListSerials", &list).optional(&["location_id"]),
+        Good::new("GetSerial", &pb::GetSerialRequest { sku: "PHONE".to_owned(), serial: "S1".to_owned() }),
+    ]
+}
+
 #[tokio::test]
 async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     let mut shelf = Shelf::stocked().await;
@@ -274,6 +310,7 @@ async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     goods.extend(holds(&mut shelf).await);
     goods.extend(reads(&mut shelf).await);
     goods.extend(kits(&shelf));
+    goods.extend(lots(&mut shelf).await);
     let (server, pool) = (&shelf.server, shelf.db.pool());
     let service = "oneshelf.inventory.v1.InventoryService";
     assert_bad_input_is_refused_but(server, pool, FILE_DESCRIPTOR_SET, service, goods, ELSEWHERE).await;

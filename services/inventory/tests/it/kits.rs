@@ -73,7 +73,7 @@ async fn available(shelf: &mut Shelf, channel: &str, skus: &[&str]) -> Vec<i64> 
 }
 
 #[tokio::test]
-async fn set_kits_defines_by_versions_and_repeats_its_answer() {
+async fn set_kits_defines_by_versions_and_list_kits_reads_them() {
     let mut shelf = Shelf::stocked().await;
     let request = set_kits(&shelf, vec![kit("set", &[("b", 1), ("a", 2)]), kit("PAIR", &[("A", 2)])]);
     let answer = shelf.client.set_kits(request.clone()).await.unwrap().into_inner();
@@ -145,7 +145,7 @@ async fn set_kits_refuses_kits_in_kits_and_skus_with_something_of_their_own() {
         })
         .await
         .unwrap();
-    let in_use = |what: &str| ("KIT_SKU_IN_USE".to_owned(), what.to_owned());
+    let in_use = |what: &str| ("SKU_IN_USE".to_owned(), what.to_owned());
     assert_eq!(refused(&mut shelf, "S", &[("C", 1)]).await, in_use("stock"));
     let ordered = pb::CreatePurchaseOrderRequest {
         request_id: shelf.id(),
@@ -369,7 +369,7 @@ async fn only_customers_bring_or_take_a_kit_and_nothing_else_is_booked_on_it() {
     let adjust = pb::AdjustStockRequest {
         request_id: shelf.id(),
         location_id: "WH".to_owned(),
-        lines: vec![pb::AdjustmentLine { sku: "SET".to_owned(), delta: 1, bucket: 0 }],
+        lines: vec![pb::AdjustmentLine { sku: "SET".to_owned(), delta: 1, ..Default::default() }],
         reason: pb::AdjustmentReason::Found.into(),
         ..Default::default()
     };

@@ -12,6 +12,7 @@ mod inbounds;
 mod kits;
 mod ledger;
 mod locations;
+mod lots;
 mod movements;
 mod policies;
 mod promises;

@@ -52,6 +52,7 @@ pub enum RowRefusal {
     QuantityOverflow,
     LocationClosed,
     SkuIsKit,
+    SkuTracked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +115,9 @@ impl Shelf {
         if delta == 0 {
             return result(RowOutcome::Unchanged, before);
         }
+        if self.rulebook.tracked(&row.key.sku).is_some() {
+            return result(RowOutcome::Refused(RowRefusal::SkuTracked), before);
+        }
         if let Err(refusal) = level.shift(&row.key, place, row.bucket, delta, Strength::Correction) {
             let refusal = match refusal {
                 Refusal::InsufficientStock { .. } => RowRefusal::InsufficientStock,
@@ -136,6 +140,7 @@ impl Shelf {
             reference: change.reference.clone(),
             level_version: self.version_after(&row.key),
             effective_at: change.effective_at,
+            lot: None,
         });
         self.touched.insert(row.key.clone());
         result(RowOutcome::Applied, before + delta)

@@ -63,7 +63,7 @@ fn moved(kind: MoveKind, name: &str, delta: i64) -> Command {
         hold_ids: HoldIds::new(Uuid::nil()),
         kind,
         location: key(name).location,
-        lines: vec![MoveLine { key: key(name), bucket: Bucket::Sellable, delta }],
+        lines: vec![MoveLine { key: key(name), bucket: Bucket::Sellable, delta, lots: Vec::new() }],
         reference: String::new(),
         effective_at: start(),
     })
@@ -224,7 +224,7 @@ fn what_is_defined_is_no_kit_of_kits_and_has_nothing_of_its_own() {
     assert!(matches!(refused("SET", &[("BOX", 1)]), Err(Refusal::KitInKit { .. })));
     let mut world = World::with(&[("A", 10), ("FREE", 0)]);
     let mut set = |kit, parts: &[(&str, i64)]| world.group(&[], &[define(vec![(kit, components(parts))])]).remove(0);
-    assert!(matches!(set("A", &[("FREE", 1)]), Err(Refusal::KitSkuInUse { what: "stock", .. })));
+    assert!(matches!(set("A", &[("FREE", 1)]), Err(Refusal::SkuInUse { what: "stock", .. })));
     set("FREE", &[("A", 3)]).unwrap();
     assert!(world.levels.contains_key(&key("FREE")));
     let mut shelf = Shelf::new(world.levels.clone(), HashMap::new()).ruled_by(world.rulebook.clone());

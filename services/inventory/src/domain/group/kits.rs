@@ -10,6 +10,7 @@ use super::{
         error::{Refusal, ShortLine},
         hold::{HoldKind, HoldLine, KitLine, KitPart},
         kit::{self, Components, Kit, MAX_KITS_OF},
+        lot::Lots,
         policy::{Asker, Audit},
         stock_level::{Level, LevelKey},
     },
@@ -28,6 +29,8 @@ pub(super) struct Taken {
     pub short: Vec<ShortLine>,
     /// The line's level as it was before, if there is one.
     pub before: Vec<Option<Level>>,
+    /// Of lines of tracked SKUs: what their levels were made of before.
+    pub lots_before: Vec<(LevelKey, Lots)>,
 }
 
 impl Taken {
@@ -84,6 +87,7 @@ impl Shelf {
             let there = self.available_to(command, &key, now);
             let part_of = Some(KitPart { kit: taken.kits.len() - 1, units: *units });
             self.take_line(taken, key, kind, (requested * units, held * units), there, part_of);
+            self.give_lots(taken, now);
         }
         Ok(())
     }
@@ -105,7 +109,7 @@ impl Shelf {
             for ((key, units), bucket) in
                 kit.keys(&line.key).zip(kit.components.values()).zip(std::iter::repeat(line.bucket))
             {
-                parts.push(MoveLine { key, bucket, delta: line.delta * units });
+                parts.push(MoveLine { key, bucket, delta: line.delta * units, lots: Vec::new() });
             }
         }
         if parts.len() > MAX_PARTS {
@@ -114,10 +118,17 @@ impl Shelf {
         Ok(Cow::Owned(parts))
     }
 
-    /// No document is about a kit: it is about its components.
-    pub(super) fn refuse_kits(&self, keys: impl IntoIterator<Item = LevelKey>) -> Result<(), Refusal> {
-        let kit = keys.into_iter().find(|key| self.levels.get(key).is_some_and(|level| level.kit));
-        kit.map_or(Ok(()), |key| Err(Refusal::SkuIsKit { sku: key.sku }))
+    /// No document is about a kit: it is about its components. And none can name lots.
+    pub(super) fn refuse_in_documents(&self, keys: impl IntoIterator<Item = LevelKey>) -> Result<(), Refusal> {
+        for LevelKey { sku, .. } in
+            keys.into_iter().filter(|key| self.levels.get(key).is_some_and(|level| level.has_rules))
+        {
+            if self.rulebook.kits.get(&sku).is_some() {
+                return Err(Refusal::SkuIsKit { sku });
+            }
+            self.refuse_tracked(&sku)?;
+        }
+        Ok(())
     }
 
     /// Defines kits, all lines or none. All levels of their components, old and new, are locked.
@@ -142,7 +153,7 @@ impl Shelf {
                     return Err(Refusal::KitInKit { sku: kit.clone(), component: line.key.clone() });
                 }
                 if let Some(what) = self.use_of(&line.key) {
-                    return Err(Refusal::KitSkuInUse { sku: line.key.clone(), what });
+                    return Err(Refusal::SkuInUse { sku: line.key.clone(), what });
                 }
             }
             let itself = |component: &&Sku| **component == line.key || next.get(component).is_some();
@@ -200,11 +211,14 @@ impl Shelf {
                     ruled.then_some("policies")
                 }
             })
+            .or_else(|| self.rulebook.tracked(sku).map(|_| "tracking"))
             .or_else(|| self.rulebook.sku_terms(sku).filter(|terms| terms.is_capped()).map(|_| "caps"))
-            .or_else(|| {
-                let named = self.documents.level_keys().any(|key| key.sku == *sku)
-                    || self.documents.counts.values().any(|count| count.lines.contains_key(sku));
-                (named || self.in_documents.contains(sku)).then_some("open documents")
-            })
+            .or_else(|| self.in_open_document(sku))
+    }
+
+    pub(super) fn in_open_document(&self, sku: &Sku) -> Option<&'static str> {
+        let named = self.documents.level_keys().any(|key| key.sku == *sku)
+            || self.documents.counts.values().any(|count| count.lines.contains_key(sku));
+        (named || self.in_documents.contains(sku)).then_some("open documents")
     }
 }

@@ -10,6 +10,7 @@ use super::{
     super::{
         error::Refusal,
         kit::{Components, Kit},
+        lot::{Tracking, TrackingTerms},
         policy::{Audit, FenceOwner, FenceTerms, RingFence, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
         stock_level::LevelKey,
     },
@@ -30,6 +31,7 @@ pub enum PolicyChange {
     Fences(Vec<Line<(LevelKey, FenceOwner), FenceTerms>>),
     Skus(Vec<Line<Sku, SkuTerms>>),
     Kits(Vec<Line<Sku, Components>>),
+    Tracking(Vec<Line<Sku, TrackingTerms>>),
 }
 
 impl PolicyChange {
@@ -40,6 +42,7 @@ impl PolicyChange {
             Self::Fences(lines) => Box::new(lines.iter().map(|line| &line.key.0.sku)),
             Self::Skus(lines) => Box::new(lines.iter().map(|line| &line.key)),
             Self::Kits(lines) => Box::new(lines.iter().map(|line| &line.key)),
+            Self::Tracking(lines) => Box::new(lines.iter().map(|line| &line.key)),
         }
     }
 }
@@ -69,6 +72,7 @@ pub enum Policies {
     Fences(Vec<RingFence>),
     Skus(Vec<SkuPolicy>),
     Kits(Vec<Kit>),
+    Tracking(Vec<Tracking>),
 }
 
 impl Shelf {
@@ -77,6 +81,10 @@ impl Shelf {
             PolicyChange::Stock(lines) => {
                 for (place, line) in lines.iter().enumerate() {
                     self.require_level(&line.key)?;
+                    // What is not there yet has no lot to be given.
+                    if line.terms.backorder_limit > 0 {
+                        self.refuse_tracked(&line.key.sku)?;
+                    }
                     line.expect(place, self.rulebook.policies.get(&line.key).map(|policy| &policy.audit))?;
                 }
                 Policies::Stock(lines.iter().map(|line| self.set_stock(line, &command.by, now)).collect())
@@ -98,6 +106,7 @@ impl Shelf {
                 }
                 Policies::Skus(lines.iter().map(|line| self.set_sku(line, &command.by, now)).collect())
             }
+            PolicyChange::Tracking(lines) => Policies::Tracking(self.set_tracking(lines, &command.by, now)?),
             PolicyChange::Kits(lines) => Policies::Kits(self.set_kits(lines, &command.by, now)?),
         };
         Ok(Answer::Policies(policies))

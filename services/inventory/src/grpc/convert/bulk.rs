@@ -160,6 +160,7 @@ pub fn row_results(results: &[RowResult]) -> Vec<proto::RowResult> {
                         RowRefusal::QuantityOverflow => proto::RowRefusal::QuantityOverflow,
                         RowRefusal::LocationClosed => proto::RowRefusal::LocationClosed,
                         RowRefusal::SkuIsKit => proto::RowRefusal::SkuIsKit,
+                        RowRefusal::SkuTracked => proto::RowRefusal::SkuTracked,
                     },
                 ),
             };

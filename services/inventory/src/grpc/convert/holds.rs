@@ -201,6 +201,11 @@ pub fn hold_message(hold: &StockHold, now: DateTime<Utc>) -> proto::Hold {
                 available: line.available,
                 kit: line.part_of.map(|part| part.kit as i32),
                 units_per_kit: line.part_of.map_or(0, |part| part.units),
+                lots: line
+                    .lots
+                    .iter()
+                    .map(|(lot, units)| proto::HeldLot { lot: lot.to_string(), quantity: *units })
+                    .collect(),
             })
             .collect(),
         kits: hold

@@ -25,7 +25,8 @@ pub fn set_kits(request: &proto::SetKitsRequest) -> Result<(Key, PolicyChange), 
     let mut violations = Violations::new();
     let id = request_id(&mut violations, &request.request_id);
     let parts: usize = request.lines.iter().filter_map(|line| line.kit.as_ref()).map(|kit| kit.components.len()).sum();
-    if request.lines.is_empty() || request.lines.len() > MAX_KITS || parts > MAX_PARTS {
+    let fits = request.lines.len() <= MAX_KITS && parts <= MAX_PARTS;
+    if request.lines.is_empty() || !fits {
         violations
             .add("lines", format!("must have 1 to {MAX_KITS} entries, and at most {MAX_PARTS} components together"));
     }
@@ -33,7 +34,7 @@ pub fn set_kits(request: &proto::SetKitsRequest) -> Result<(Key, PolicyChange), 
     let lines = request
         .lines
         .iter()
-        .take(MAX_KITS)
+        .take(if fits { MAX_KITS } else { 0 })
         .enumerate()
         .filter_map(|(place, line)| {
             let at = |name: &str| format!("lines[{place}].{name}");
@@ -52,9 +53,10 @@ pub fn set_kits(request: &proto::SetKitsRequest) -> Result<(Key, PolicyChange), 
 fn components(violations: &mut Violations, field: &str, given: &[proto::KitComponent]) -> Components {
     if given.is_empty() || given.len() > MAX_COMPONENTS {
         violations.add(field, format!("must have 1 to {MAX_COMPONENTS} entries"));
+        return BTreeMap::new();
     }
     let mut components = BTreeMap::new();
-    for (place, one) in given.iter().take(MAX_COMPONENTS).enumerate() {
+    for (place, one) in given.iter().enumerate() {
         let component = sku(violations, format!("{field}[{place}].sku"), &one.sku);
         if !(1..=MAX_UNITS).contains(&one.units) {
             violations.add(format!("{field}[{place}].units"), format!("must be 1 to {MAX_UNITS}"));

@@ -8,6 +8,7 @@ mod inbounds;
 mod kits;
 mod ledger;
 mod locations;
+mod lots;
 mod movements;
 mod pages;
 mod policies;
@@ -38,6 +39,10 @@ pub use self::{
         repair_message, resume_token,
     },
     locations::{location_filter, location_id, location_message, location_ref, location_update, new_location},
+    lots::{
+        lot_message, lot_place, lot_token, lots_of, serial_history_message, serial_message, serial_request,
+        set_tracking, tracking_message, trackings_response,
+    },
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
     pages::{LevelsPage, MovementsPage, level_token, levels_page, movement_token, movements_page},
     policies::{

@@ -184,6 +184,7 @@ fn explained_message(one: Explained) -> proto::LocationExplanation {
         available: figure.available,
         oversold: one.oversold,
         version: one.version,
+        short_dated: figure.short_dated,
         kit_parts: {
             let least = one.parts.iter().map(|part| part.kits).min();
             let message = |part: PartOfKit| proto::KitPartExplanation {
