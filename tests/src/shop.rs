@@ -161,7 +161,11 @@ impl Shop {
             location_id: location.to_owned(),
             lines: lines
                 .iter()
-                .map(|(sku, quantity)| inventory::StockLine { sku: (*sku).into(), quantity: *quantity })
+                .map(|(sku, quantity)| inventory::StockLine {
+                    sku: (*sku).into(),
+                    quantity: *quantity,
+                    ..Default::default()
+                })
                 .collect(),
             reference: "delivery".to_owned(),
             effective_time: None,

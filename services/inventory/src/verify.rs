@@ -13,6 +13,9 @@ mod costs;
 mod reorder;
 mod thresholds;
 
+mod kits;
+mod lots;
+
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
     Ok(vec![
@@ -41,6 +44,12 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         consignments::stock_equals_entries(pool).await?,
         consignments::entries_have_movements(pool).await?,
         costs::costs_are_remembered(pool).await?,
+        kits::held_whole(pool).await?,
+        kits::announced_as_they_are(pool).await?,
+        kits::have_nothing_of_their_own(pool).await?,
+        lots::add_up_to_levels(pool).await?,
+        lots::equal_ledger(pool).await?,
+        lots::held_as_holds_say(pool).await?,
     ])
 }
 
@@ -686,17 +695,33 @@ async fn counts_equal_ledger(pool: &PgPool) -> Result<Check, sqlx::Error> {
 pub async fn hard_held_by_hold(pool: &PgPool) -> Result<BTreeMap<(Uuid, String, String), i64>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
-        SELECT hold_lines.hold_id
-             , hold_lines.sku
-             , hold_lines.location_id
+        SELECT hold_id AS "hold_id!"
+             , sku AS "sku!"
+             , location_id AS "location_id!"
              , SUM(held)::BIGINT AS "held!"
-          FROM inventory.holds
-          JOIN inventory.hold_lines USING (hold_id)
+          FROM (
+                   SELECT hold_id
+                        , sku
+                        , location_id
+                        , held
+                     FROM inventory.hold_lines
+                    WHERE kit_no IS NULL
+                    UNION ALL
+                   -- A kit is what was asked for; its lines are of its components.
+                   SELECT DISTINCT ON (hold_id, kit_no)
+                          hold_id
+                        , kit_sku
+                        , location_id
+                        , held / kit_units
+                     FROM inventory.hold_lines
+                    WHERE kit_no IS NOT NULL
+               ) AS asked
+          JOIN inventory.holds USING (hold_id)
          WHERE holds.state = 'held'
            AND holds.kind = 'hard'
-         GROUP BY hold_lines.hold_id
-                , hold_lines.sku
-                , hold_lines.location_id
+         GROUP BY hold_id
+                , sku
+                , location_id
         "#,
     )
     .fetch_all(pool)

@@ -2,7 +2,8 @@
 //! explanation lists it; there is no second computation.
 //!
 //! ```text
-//!   sellable − hard held − soft held − safety stock − ring-fences of others − buffer of the channel + backorder limit
+//!   sellable − hard held − soft held − safety stock − ring-fences of others − buffer of the channel − short-dated
+//!   + backorder limit
 //! = unfloored                        at one location, for one channel (and partner)
 //!   available = 0 where the location is not active or the SKU is excluded, else max(0, unfloored)
 //!
@@ -45,6 +46,8 @@ pub struct Breakdown {
     /// Left of the fences of others.
     pub fenced: i64,
     pub buffer: i64,
+    /// Free units of lots that are too near to their last day ([`super::lot`]).
+    pub short_dated: i64,
     pub backorder_limit: i64,
     pub blocked: Option<Blocked>,
     /// The sum of the above with their signs.
@@ -61,8 +64,10 @@ impl Breakdown {
             .zip(asker.channel)
             .and_then(|(policy, channel)| policy.buffers.get(channel).copied())
             .unwrap_or(0);
-        let unfloored = level.sellable - level.hard_held - level.soft_held - level.safety_stock - fenced - buffer
-            + level.backorder_limit;
+        let short_dated = rules.tracked.map_or(0, |(terms, lots)| lots.short_dated(terms, now.date_naive()));
+        let unfloored =
+            level.sellable - level.hard_held - level.soft_held - level.safety_stock - fenced - buffer - short_dated
+                + level.backorder_limit;
         let blocked = blocked(level, rules, asker);
         Self {
             sellable: level.sellable,
@@ -71,6 +76,7 @@ impl Breakdown {
             safety_stock: level.safety_stock,
             fenced,
             buffer,
+            short_dated,
             backorder_limit: level.backorder_limit,
             blocked,
             unfloored,

@@ -418,6 +418,7 @@ mod tests {
             reference: "order 7".to_owned(),
             level_version: 4,
             effective_at: now(),
+            lot: None,
         }
     }
 

@@ -82,12 +82,13 @@ impl Documents {
 
     /// The levels that their lines are about; what a count looks at depends on the command.
     pub fn level_keys(&self) -> impl Iterator<Item = LevelKey> {
-        self.transfers.values().flat_map(Transfer::level_keys).chain(self.future_keys())
+        self.future_keys()
     }
 
     /// The levels whose future they may change.
     pub fn future_keys(&self) -> impl Iterator<Item = LevelKey> {
-        let transfers = self.transfers.values().flat_map(Transfer::destination_keys);
+        // A transfer that is cancelled frees units at its source.
+        let transfers = self.transfers.values().flat_map(Transfer::level_keys);
         let inbounds = self.inbounds.values().flat_map(Inbound::level_keys);
         transfers.chain(inbounds).chain(self.promises.values().flat_map(Promise::level_keys))
     }

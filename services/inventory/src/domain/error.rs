@@ -1,6 +1,6 @@
 //! Why the shelf says no.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use oneshelf_values::{ChannelId, CountId, HoldId, LocationId, PartnerId, PromiseId, Sku};
 use uuid::Uuid;
 
@@ -9,6 +9,8 @@ use super::document::DocumentKind;
 use super::drift::Counters;
 
 use super::location::Leftovers;
+
+use super::lot::{LotNumber, TrackingKind};
 
 /// A line that asked for more than there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,6 +99,26 @@ pub enum Refusal {
     ReasonCodeNotFound { code: String },
     #[error("the reason {code} exists already")]
     ReasonCodeExists { code: String },
+    #[error("{sku} is a kit: name its components")]
+    SkuIsKit { sku: Sku },
+    #[error("{sku} has {what}")]
+    SkuInUse { sku: Sku, what: &'static str },
+    #[error("{component} cannot be part of {sku}: a kit has no kits in it")]
+    KitInKit { sku: Sku, component: Sku },
+    #[error("the commit takes units of {sku} that come to no whole kit")]
+    KitBroken { hold_id: HoldId, sku: Sku },
+    #[error("{sku} is tracked by lot or serial number, which cannot be named here")]
+    SkuTracked { sku: Sku },
+    #[error("line {line} must name what it moves of {sku} as it is tracked: {}", .kind.as_str())]
+    TrackingMismatch { line: usize, sku: Sku, kind: TrackingKind },
+    #[error("{free} of lot {lot} of {sku} are there and free, not {requested}")]
+    LotNotFree { sku: Sku, lot: LotNumber, free: i64, requested: i64 },
+    #[error("{serial} of {sku} is at {location} already")]
+    SerialOnHand { sku: Sku, serial: LotNumber, location: LocationId },
+    #[error("lot {lot} of {sku} is known with another last day")]
+    LotExpiryDiffers { sku: Sku, lot: LotNumber, expires_on: Option<NaiveDate> },
+    #[error("{serial} of {sku} never came")]
+    SerialNotFound { sku: Sku, serial: LotNumber },
     #[error("the ledger says of {sku} at {location} what no level may hold")]
     LedgerUnsound { sku: Sku, location: LocationId, expected: Counters },
 }

@@ -9,13 +9,15 @@ pub mod posting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use oneshelf_values::{
     ChannelId, CountId, Hold, HoldId, HoldTerms, InboundId, LocationId, PartnerId, PromiseId, ShopperId, Sku,
     TransferId, hold::Resolution,
 };
 use uuid::Uuid;
 
+use self::kits::Taken;
+pub use self::lots::KnownLots;
 pub use self::policies::{Line, Policies, PolicyChange, SetPolicies};
 use super::{
     availability,
@@ -26,10 +28,12 @@ use super::{
     error::{Refusal, ShortLine},
     event::{Event, Figures},
     future::{Claim, Future},
-    hold::{HoldKind, HoldLine, OWNED, StockHold},
+    hold::{HoldKind, HoldLine, KitPart, OWNED, StockHold},
     inbound::Inbound,
+    kit::{self, Kit, KitLevel},
     ledger::{Account, Movement},
     location::LocationState,
+    lot::{self, LotLevel, LotNumber, LotUnits, Tracking, TrackingKind},
     policy::{Asker, FenceOwner, RingFence, Rulebook, Rules, SkuPolicy, SkuTerms, StockPolicy},
     promise::Promise,
     stock_level::{Bucket, Level, LevelKey, Strength},
@@ -39,12 +43,15 @@ use super::{
 
 mod counts;
 mod inbounds;
+mod kits;
+mod lots;
 mod policies;
 mod promises;
 mod replace;
 mod thresholds;
 mod transfers;
 
+pub use self::kits::MAX_PARTS;
 pub use counts::{CountAct, CountCommand, NewCount};
 pub use inbounds::{InboundAct, InboundCommand, NewInbound};
 pub use promises::{NewPromise, PromiseAct, PromiseCommand};
@@ -83,10 +90,26 @@ pub enum Command {
         keys: Vec<LevelKey>,
     },
     SetPolicies(SetPolicies),
+    /// Announces levels of which lots have gone past promising.
+    TellShortDated {
+        keys: Vec<LevelKey>,
+    },
     /// Announces levels at which the time of ring-fences is over.
     ReleaseFences {
         keys: Vec<LevelKey>,
     },
+}
+
+impl Command {
+    /// The SKUs and locations of its lines where kits stand for their components.
+    pub fn may_name_kits(&self) -> impl Iterator<Item = (&Sku, &LocationId)> {
+        let (held, moved): (&[(LevelKey, i64)], &[MoveLine]) = match self {
+            Self::Hold(hold) => (&hold.lines, &[]),
+            Self::Move(moved) if matches!(moved.kind, MoveKind::Return | MoveKind::Sale) => (&[], &moved.lines),
+            _ => (&[], &[]),
+        };
+        held.iter().map(|(key, _)| key).chain(moved.iter().map(|line| &line.key)).map(|key| (&key.sku, &key.location))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -134,6 +157,15 @@ pub struct MoveLine {
     pub bucket: Bucket,
     /// Not zero; negative leaves the shelf.
     pub delta: i64,
+    /// Of a tracked SKU: which units; they add up to `delta`.
+    pub lots: Vec<LotUnits>,
+}
+
+impl MoveLine {
+    /// Whether it brings what may be promised.
+    pub fn brings_goods(&self) -> bool {
+        self.bucket == Bucket::Sellable && self.delta > 0
+    }
 }
 
 /// Why units move, beyond holds.
@@ -224,6 +256,17 @@ pub struct Shelf {
     ruled: HashSet<LevelKey>,
     stock_set: HashSet<LevelKey>,
     skus_set: HashSet<Sku>,
+    /// Kits that were defined, and of these the SKUs that were none before.
+    kits_set: HashSet<Sku>,
+    new_kits: HashSet<Sku>,
+    /// Kits to announce whatever became of their components.
+    kits_again: HashSet<Sku>,
+    /// SKUs to become kits, or to be tracked otherwise, that are in an open document.
+    in_documents: HashSet<Sku>,
+    tracking_set: HashSet<Sku>,
+    known_lots: KnownLots,
+    /// Lots that nobody knew, with their last days.
+    new_lots: HashMap<(Sku, LotNumber), Option<NaiveDate>>,
     /// Fences that were set or used.
     changed_fences: HashSet<(LevelKey, FenceOwner)>,
     granted: Vec<HoldId>,
@@ -316,6 +359,12 @@ impl Shelf {
         Self { counters, whole, ..self }
     }
 
+    /// With what cannot become a kit, or be tracked otherwise, as an open document names it.
+    #[must_use]
+    pub fn with_skus_in_documents(self, in_documents: HashSet<Sku>) -> Self {
+        Self { in_documents, ..self }
+    }
+
     /// Applies one command, or refuses it and leaves everything as it was.
     pub fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         match command {
@@ -328,13 +377,26 @@ impl Shelf {
             Command::Extend { hold_id, until, longest } => self.extend(*hold_id, *until, *longest, now),
             Command::Expire { hold_id } => self.expire(*hold_id, now),
             Command::Move(moved) => self.shift(moved, now),
-            Command::Transfer(command) => self.transfer(command, now),
-            Command::Count(command) => self.count(command, now),
-            Command::Inbound(command) => self.inbound(command, now),
-            Command::Promise(command) => self.promise(command, now),
+            Command::Transfer(command) => {
+                self.refuse_in_documents(command.new_keys())?;
+                self.transfer(command, now)
+            }
+            Command::Count(command) => {
+                self.refuse_in_documents(command.level_keys(&self.documents))?;
+                self.count(command, now)
+            }
+            Command::Inbound(command) => {
+                self.refuse_in_documents(command.new_keys(&self.documents))?;
+                self.inbound(command, now)
+            }
+            Command::Promise(command) => {
+                self.refuse_in_documents(command.new_keys())?;
+                self.promise(command, now)
+            }
             Command::Follow { keys } => Ok(self.follow(keys)),
             Command::Reconsider { keys } => Ok(self.reconsider(keys)),
             Command::SetPolicies(set) => self.set_policies(set, now),
+            Command::TellShortDated { keys } => Ok(self.tell_short_dated(keys, now)),
             Command::ReleaseFences { keys } => Ok(self.release_fences(keys, now)),
         }
     }
@@ -346,10 +408,17 @@ impl Shelf {
 
     /// Everything to be written, once all commands are applied.
     pub fn finish(mut self, now: DateTime<Utc>) -> Changes {
+        let mut events = std::mem::take(&mut self.events);
+        let mut kit_levels = Vec::new();
+        if !self.rulebook.kits.levels.is_empty() {
+            let (rulebook, again) = (&self.rulebook, &self.kits_again);
+            let (changed, told) = kit::announce(rulebook, &self.levels, &self.touched, again, now);
+            kit_levels = changed;
+            events.extend(told);
+        }
         let mut touched: Vec<LevelKey> = self.touched.drain().collect();
         touched.sort_unstable();
         let mut levels = Vec::with_capacity(touched.len());
-        let mut events = std::mem::take(&mut self.events);
         let consigned = self.settle_consignments(&touched);
         events.extend(
             consigned.entries.iter().filter(|entry| entry.cause.settles()).cloned().map(Event::ConsignmentSettled),
@@ -364,7 +433,10 @@ impl Shelf {
                 level.has_rules = !level.has_rules;
                 self.ruled.insert(key.clone());
             }
-            events.push(level_changed(&self.rulebook, &key, level, now));
+            // Of a kit there is more to say than its own empty level knows.
+            if !level.kit {
+                events.push(level_changed(&self.rulebook, &key, level, now));
+            }
             levels.push((key, level));
         }
         let settled = std::mem::take(&mut self.thresholds).settle(&self.rulebook, &levels, now);
@@ -404,6 +476,20 @@ impl Shelf {
             .map(|(counter, held)| (counter.clone(), held))
             .collect();
         let skus = self.skus_set.iter().filter_map(|sku| self.rulebook.skus.get(sku).cloned()).collect();
+        let lots = self
+            .rulebook
+            .lots
+            .iter()
+            .flat_map(|(key, lots)| lots.iter().filter(|lot| lot.changed).map(move |lot| (key, lot)))
+            .map(|(key, lot)| {
+                let serial = self.rulebook.tracked(&key.sku).is_some_and(|terms| terms.kind == TrackingKind::Serial);
+                (key.clone(), lot.clone(), serial)
+            })
+            .collect();
+        let tracking = self.tracking_set.iter().filter_map(|sku| self.rulebook.tracking.get(sku).cloned()).collect();
+        let new_lots = self.new_lots.into_iter().map(|((sku, lot), expires_on)| (sku, lot, expires_on)).collect();
+        let kits =
+            self.kits_set.iter().filter_map(|sku| self.rulebook.kits.get(sku)).map(|kit| Kit::clone(kit)).collect();
         let granted: HashSet<HoldId> = self.granted.iter().copied().collect();
         Changes {
             levels,
@@ -411,6 +497,12 @@ impl Shelf {
             ruled,
             policies,
             skus,
+            kits,
+            new_kits: self.new_kits.into_iter().collect(),
+            kit_levels,
+            tracking,
+            new_lots,
+            lots,
             fences,
             settled,
             consigned,
@@ -458,39 +550,24 @@ impl Shelf {
         if matches!(command.terms, HoldTerms::Soft { expires_at } if expires_at > latest) {
             return Err(Refusal::HoldLifeExceeded { hold_id: command.hold_id, latest });
         }
-        let asker = Asker { channel: command.channel.as_ref(), partner: command.partner.as_ref() };
-        let mut undo = Vec::with_capacity(command.lines.len());
-        let mut short = Vec::new();
-        let mut lines = Vec::with_capacity(command.lines.len());
-        let mut amounts = Vec::with_capacity(command.lines.len());
+        let mut taken = Taken::with_capacity(command.lines.len());
         for (place, (key, requested)) in command.lines.iter().enumerate() {
-            let granted_version = self.version_after(key);
-            let level = self.levels.get_mut(key);
-            let available = level.as_ref().map_or(0, |level| match command.owed {
-                true => level.free().max(0),
-                false => availability::available(level, rules_of(&self.rulebook, key, level), asker, now),
-            });
-            if available < *requested {
-                short.push(ShortLine {
-                    line: place,
-                    sku: key.sku.clone(),
-                    location: key.location.clone(),
-                    requested: *requested,
-                    available,
-                });
+            let Some(kit) = self.rulebook.kits.get(&key.sku).cloned() else {
+                let available = self.available_to(command, key, now);
+                taken.judge(place, key, *requested, available);
+                let amounts = (*requested, available.min(*requested));
+                self.take_line(&mut taken, key.clone(), kind, amounts, available, None);
+                self.give_lots(&mut taken, now);
+                continue;
+            };
+            if let Err(refusal) = self.take_kit(&mut taken, place, &kit, command, kind, now) {
+                self.give_lines_back(&taken);
+                return Err(refusal);
             }
-            let held = available.min(*requested);
-            if let Some(level) = level {
-                undo.push((key, *level));
-                level.promise(kind, held);
-            }
-            amounts.push(held);
-            let left = available - held;
-            lines.push(HoldLine { key: key.clone(), requested: *requested, available: left, granted_version });
         }
         let counted = match kind {
             HoldKind::Soft => {
-                let units = command.lines.iter().map(|(key, _)| &key.sku).zip(amounts.iter().copied());
+                let units = taken.lines.iter().map(|line| &line.key.sku).zip(taken.amounts.iter().copied());
                 caps::capped(units, |sku| self.rulebook.sku_terms(sku))
             }
             HoldKind::Hard => BTreeMap::new(),
@@ -505,15 +582,15 @@ impl Shelf {
             None => Ok(()),
         });
         if let Err(refusal) = within {
-            self.restore(undo);
+            self.give_lines_back(&taken);
             return Err(refusal);
         }
-        let all_or_nothing = !short.is_empty() && !command.allow_partial;
-        let promise = match Hold::grant(command.terms, amounts, now) {
+        let all_or_nothing = !taken.short.is_empty() && !command.allow_partial;
+        let promise = match Hold::grant(command.terms, std::mem::take(&mut taken.amounts), now) {
             Ok(promise) if !all_or_nothing => promise,
             _ => {
-                self.restore(undo);
-                return Err(Refusal::InsufficientStock { short });
+                self.give_lines_back(&taken);
+                return Err(Refusal::InsufficientStock { short: taken.short });
             }
         };
         let hold = StockHold {
@@ -523,7 +600,8 @@ impl Shelf {
                 HoldTerms::Hard => None,
             },
             promise,
-            lines,
+            lines: taken.lines,
+            kits: taken.kits,
             channel: command.channel.clone(),
             partner: command.partner.clone(),
             shopper: command.shopper.clone(),
@@ -535,13 +613,62 @@ impl Shelf {
         for (line, held) in hold.lines.iter().zip(hold.promise.granted()) {
             if *held > 0 {
                 self.touched.insert(line.key.clone());
-                self.count_fences(asker, line, *held);
+                self.count_fences(hold.asker(), line, *held);
             }
         }
         self.changed_counters.extend(self.counters.count(&holders, &counted, 1));
         self.granted.push(hold.hold_id);
         self.holds.insert(hold.hold_id, hold.clone());
         Ok(Answer::Hold(hold))
+    }
+
+    /// What a hold may take of a level.
+    fn available_to(&self, command: &HoldStock, key: &LevelKey, now: DateTime<Utc>) -> i64 {
+        let asker = Asker { channel: command.channel.as_ref(), partner: command.partner.as_ref() };
+        self.levels.get(key).map_or(0, |level| match command.owed {
+            true => level.free().max(0),
+            false => availability::available(level, rules_of(&self.rulebook, key, level), asker, now),
+        })
+    }
+
+    /// Takes one line of a hold: `amounts` are what was asked and what is granted of what is `available`.
+    fn take_line(
+        &mut self,
+        taken: &mut Taken,
+        key: LevelKey,
+        kind: HoldKind,
+        amounts: (i64, i64),
+        available: i64,
+        part_of: Option<KitPart>,
+    ) {
+        let (requested, held) = amounts;
+        let granted_version = self.version_after(&key);
+        let level = self.levels.get_mut(&key);
+        taken.before.push(level.as_deref().copied());
+        if let Some(level) = level {
+            level.promise(kind, held);
+        }
+        taken.amounts.push(held);
+        taken.lines.push(HoldLine {
+            key,
+            requested,
+            available: available - held,
+            granted_version,
+            part_of,
+            lots: Vec::new(),
+        });
+    }
+
+    /// Puts levels back as they were before a refused hold, last change first.
+    fn give_lines_back(&mut self, taken: &Taken) {
+        for (line, before) in taken.lines.iter().zip(&taken.before).rev() {
+            if let Some(before) = before {
+                self.levels.insert(line.key.clone(), *before);
+            }
+        }
+        for (key, lots) in taken.lots_before.iter().rev() {
+            self.rulebook.lots.insert(key.clone(), lots.clone());
+        }
     }
 
     fn commit(&mut self, command: &CommitHold, now: DateTime<Utc>) -> Result<Answer, Refusal> {
@@ -568,7 +695,7 @@ impl Shelf {
             self.check_there(&hold, committed)?;
             for (place, (line, quantity)) in hold.lines.iter().zip(committed).enumerate() {
                 if *quantity > 0 {
-                    self.movements.push(Movement {
+                    let movement = Movement {
                         movement_id: cause.movement_id,
                         line: place,
                         sku: line.key.sku.clone(),
@@ -579,7 +706,9 @@ impl Shelf {
                         reference: cause.reference.clone(),
                         level_version: self.version_after(&line.key),
                         effective_at: cause.effective_at,
-                    });
+                        lot: None,
+                    };
+                    self.book_by_lot(movement, lot::first_units(&line.lots, *quantity));
                 }
             }
         }
@@ -642,12 +771,18 @@ impl Shelf {
         }
     }
 
-    /// Gives back what a document holds.
-    fn release_for_document(&mut self, hold_id: HoldId, now: DateTime<Utc>) -> Result<(), Refusal> {
+    /// Gives back what a document holds; answers what is free by that.
+    fn release_for_document(&mut self, hold_id: HoldId, now: DateTime<Utc>) -> Result<Vec<(LevelKey, i64)>, Refusal> {
         let mut hold = self.existing(hold_id)?.clone();
         let resolution = hold.release(now)?;
+        let freed = match &resolution {
+            Resolution::Resolved { freed, .. } => {
+                hold.lines.iter().zip(freed).map(|(line, units)| (line.key.clone(), *units)).collect()
+            }
+            Resolution::AlreadySo => Vec::new(),
+        };
         self.settle(hold, &resolution);
-        Ok(())
+        Ok(freed)
     }
 
     /// Books all postings or none.
@@ -688,6 +823,7 @@ impl Shelf {
                 reference: cause.reference.clone(),
                 level_version: 0,
                 effective_at: cause.effective_at,
+                lot: None,
             };
             if let Some(key) = movement.level_key() {
                 movement.level_version = self.version_after(&key);
@@ -731,24 +867,28 @@ impl Shelf {
     }
 
     fn shift(&mut self, command: &MoveStock, now: DateTime<Utc>) -> Result<Answer, Refusal> {
-        let mut undo = Vec::with_capacity(command.lines.len());
-        let outcome = command.lines.iter().enumerate().try_for_each(|(place, line)| {
+        let lines = self.parts_of(command)?;
+        let lots_before = self.lots_of(&lines);
+        let mut undo = Vec::with_capacity(lines.len());
+        let outcome = lines.iter().enumerate().try_for_each(|(place, line)| {
             let level = self
                 .levels
                 .get_mut(&line.key)
                 .ok_or_else(|| Refusal::LocationNotFound { location: command.location.clone() })?;
             undo.push((&line.key, *level));
-            level.shift(&line.key, place, line.bucket, line.delta, command.kind.strength())
+            level.shift(&line.key, place, line.bucket, line.delta, command.kind.strength())?;
+            if level.has_rules || !line.lots.is_empty() { self.move_lots(place, line) } else { Ok(()) }
         });
         if let Err(refusal) = outcome {
             self.restore(undo);
+            self.put_lots_back(lots_before);
             return Err(refusal);
         }
-        for (place, line) in command.lines.iter().enumerate() {
+        for (place, line) in lines.iter().enumerate() {
             let shelf = Account::Shelf(line.key.location.clone(), line.bucket);
             let other = command.kind.counterparty(line.delta);
             let (source, target) = if line.delta < 0 { (shelf, other) } else { (other, shelf) };
-            self.movements.push(Movement {
+            let movement = Movement {
                 movement_id: command.movement_id,
                 line: place,
                 sku: line.key.sku.clone(),
@@ -759,16 +899,16 @@ impl Shelf {
                 reference: command.reference.clone(),
                 level_version: self.version_after(&line.key),
                 effective_at: command.effective_at,
-            });
+                lot: None,
+            };
+            self.book_by_lot(movement, line.lots.iter().map(|named| (named.lot.clone(), named.units)));
             self.touched.insert(line.key.clone());
         }
-        if command.kind == MoveKind::Receipt {
-            let mut hold_ids = command.hold_ids.iter();
-            for line in command.lines.iter().filter(|line| line.bucket == Bucket::Sellable) {
-                self.serve_claims(&line.key, line.delta, &mut hold_ids, now)?;
-            }
+        let mut hold_ids = command.hold_ids.iter();
+        for line in lines.iter().filter(|line| line.brings_goods()) {
+            self.serve_claims(&line.key, line.delta, &mut hold_ids, now)?;
         }
-        Ok(Answer::Levels(self.levels_after(command.lines.iter().map(|line| &line.key)), now))
+        Ok(Answer::Levels(self.levels_after(lines.iter().map(|line| &line.key)), now))
     }
 
     /// Touched levels as they will be once this group is written: each once, by key.
@@ -849,6 +989,7 @@ impl Shelf {
                     level.resolve(hold.kind(), taken + freed, *taken);
                     self.touched.insert(line.key.clone());
                     self.count_fences(hold.asker(), line, -*freed);
+                    self.resolve_lots(line, *taken);
                 }
             }
             let counted = caps::counted(&hold, |sku| self.rulebook.sku_terms(sku));
@@ -886,6 +1027,17 @@ pub struct Changes {
     /// Policies that were set, and the version that their level gets with it.
     pub policies: Vec<(StockPolicy, i64)>,
     pub skus: Vec<SkuPolicy>,
+    /// Definitions that were set.
+    pub kits: Vec<Kit>,
+    /// SKUs that became kits.
+    pub new_kits: Vec<Sku>,
+    /// What is announced of kits, by key.
+    pub kit_levels: Vec<(LevelKey, KitLevel)>,
+    pub tracking: Vec<Tracking>,
+    /// Lots that nobody knew before.
+    pub new_lots: Vec<(Sku, LotNumber, Option<NaiveDate>)>,
+    /// What levels have of lots now, where it changed, and whether these are serial numbers.
+    pub lots: Vec<(LevelKey, LotLevel, bool)>,
     /// Fences that were set or used.
     pub fences: Vec<RingFence>,
     /// Thresholds that were set or counted, and what is counted of levels in them.
@@ -926,6 +1078,10 @@ impl Changes {
             && self.claims.is_empty()
             && self.skus.is_empty()
             && self.settled.thresholds.is_empty()
+            && self.kits.is_empty()
+            && self.kit_levels.is_empty()
+            && self.tracking.is_empty()
+            && self.lots.is_empty()
     }
 }
 
@@ -957,5 +1113,9 @@ fn figures(level: &Level, rules: Rules<'_>, now: DateTime<Utc>) -> Figures {
 
 #[cfg(test)]
 mod document_tests;
+#[cfg(test)]
+mod kit_tests;
+#[cfg(test)]
+mod lot_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use oneshelf_values::{
     hold::{Resolution, Standing},
 };
 
-use super::{error::Refusal, policy::Asker, stock_level::LevelKey};
+use super::{error::Refusal, lot::LotNumber, policy::Asker, stock_level::LevelKey};
 
 /// A cart's promise or an order's allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,6 +33,31 @@ pub struct HoldLine {
     pub available: i64,
     /// The level's version with the group that granted it.
     pub granted_version: i64,
+    /// Of which kit it is a part; `None`: it was asked for by itself.
+    pub part_of: Option<KitPart>,
+    /// Of a tracked SKU: the lots it was given, in the order in which a commit takes them.
+    pub lots: Vec<(LotNumber, i64)>,
+}
+
+/// A line's place in a kit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KitPart {
+    /// Which of [`StockHold::kits`].
+    pub kit: usize,
+    /// Units of the line in one kit.
+    pub units: i64,
+}
+
+/// A kit that was asked for at a location: held as lines of its components, so many of each as one kit has, times the
+/// same number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KitLine {
+    pub key: LevelKey,
+    /// The definition that it was granted by.
+    pub version: i64,
+    pub requested: i64,
+    /// Kits that were left after this one was granted.
+    pub available: i64,
 }
 
 /// Stands for the fingerprint of a hold that no HoldStock asked for but a document took: no digest is all zeros. Such a
@@ -46,6 +71,8 @@ pub struct StockHold {
     /// Amounts and state, line by line with `lines`.
     pub promise: Hold,
     pub lines: Vec<HoldLine>,
+    /// The kits that some of the lines make up.
+    pub kits: Vec<KitLine>,
     pub channel: Option<ChannelId>,
     pub partner: Option<PartnerId>,
     /// Whose cart it is.
@@ -126,22 +153,55 @@ impl StockHold {
         self.promise.extend(until, now).map_err(|refusal| self.refusal(refusal))
     }
 
-    /// Spreads what is wanted per (SKU, location) over the lines, first lines first: a hold may name a key twice.
+    /// How many kits the amounts of a kit's lines come to; `None` where they come to no whole number of it.
+    pub fn kits_in(&self, kit: usize, amount: impl Fn(usize) -> i64) -> Option<i64> {
+        let mut counts = self.parts(kit).map(|(line, units)| (amount(line) % units == 0).then(|| amount(line) / units));
+        let first = counts.next()??;
+        counts.all(|count| count == Some(first)).then_some(first)
+    }
+
+    /// The lines of a kit, with the units of each in one.
+    fn parts(&self, kit: usize) -> impl Iterator<Item = (usize, i64)> {
+        let parts = self.lines.iter().enumerate();
+        parts.filter_map(move |(line, held)| held.part_of.filter(|part| part.kit == kit).map(|part| (line, part.units)))
+    }
+
+    /// Spreads what is wanted per (SKU, location) over the lines, first lines first: a hold may name a key twice. A kit's
+    /// key takes of all its parts; a component's takes of lines that were asked for by themselves first, and then of kits,
+    /// which must stay whole.
     fn amounts(&self, wanted: &[(LevelKey, i64)]) -> Result<Vec<i64>, Refusal> {
         let granted = self.promise.granted();
         let mut amounts = vec![0; granted.len()];
         for (place, (key, quantity)) in wanted.iter().enumerate() {
             let mut left = *quantity;
             let mut free = 0;
-            for (index, _) in self.lines.iter().enumerate().filter(|(_, line)| line.key == *key) {
-                let room = granted[index] - amounts[index];
+            for (kit, _) in self.kits.iter().enumerate().filter(|(_, kit)| kit.key == *key) {
+                let room =
+                    self.parts(kit).map(|(line, units)| (granted[line] - amounts[line]) / units).min().unwrap_or(0);
                 let taken = room.min(left);
-                amounts[index] += taken;
+                for (line, units) in self.parts(kit) {
+                    amounts[line] += taken * units;
+                }
                 left -= taken;
                 free += room;
             }
+            for of_kits in [false, true] {
+                let named = |line: &HoldLine| line.part_of.is_some() == of_kits && line.key == *key;
+                for (index, _) in self.lines.iter().enumerate().filter(|(_, line)| named(line)) {
+                    let room = granted[index] - amounts[index];
+                    let taken = room.min(left);
+                    amounts[index] += taken;
+                    left -= taken;
+                    free += room;
+                }
+            }
             if left > 0 {
                 return Err(Refusal::CommitExceedsHold { line: place, held: free, requested: *quantity });
+            }
+        }
+        for (kit, line) in self.kits.iter().enumerate() {
+            if self.kits_in(kit, |line| amounts[line]).is_none() {
+                return Err(Refusal::KitBroken { hold_id: self.hold_id, sku: line.key.sku.clone() });
             }
         }
         Ok(amounts)

@@ -6,6 +6,7 @@ use oneshelf_values::{LocationId, PartnerId, Sku};
 use uuid::Uuid;
 
 use super::{
+    lot::LotNumber,
     reason::Reason,
     stock_level::{Bucket, LevelKey},
 };
@@ -65,6 +66,8 @@ pub struct Movement {
     /// Version that the touched level gets with this group; 0 where no level is touched.
     pub level_version: i64,
     pub effective_at: DateTime<Utc>,
+    /// Of a tracked SKU: which lot or serial number.
+    pub lot: Option<LotNumber>,
 }
 
 impl Movement {

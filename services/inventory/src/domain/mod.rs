@@ -5,8 +5,10 @@
 //! | [`stock_level`] | what one location holds of one SKU |
 //! | [`policy`] | what is kept back, and from whom: safety stock, buffers, ring-fences, exclusions, thresholds |
 //! | [`availability`] | the one figure of what may be sold, for whoever asks |
+//! | [`kit`] | what is sold as a whole and lies on no shelf |
 //! | [`hold`] | units promised to somebody: granted at most what is available, resolved at most once |
 //! | [`ledger`] | every movement takes from one account and gives to another |
+//! | [`lot`] | goods of which it matters which: lots and serial numbers |
 //! | [`document`] | what transfers and the other papers have in common |
 //! | [`transfer`] | goods between two locations: shipped = received + in transit + lost |
 //! | [`count`] | what is found against what the books said when it was frozen |
@@ -41,8 +43,10 @@ pub mod future;
 pub mod group;
 pub mod hold;
 pub mod inbound;
+pub mod kit;
 pub mod ledger;
 pub mod location;
+pub mod lot;
 pub mod period;
 pub mod policy;
 pub mod promise;

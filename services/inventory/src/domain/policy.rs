@@ -36,6 +36,8 @@ use oneshelf_values::{ChannelId, PartnerId, Sku};
 
 use super::{
     consignment::{Consignment, Consignments},
+    kit::Kits,
+    lot::{Lots, Tracking, TrackingTerms},
     stock_level::LevelKey,
 };
 
@@ -180,9 +182,13 @@ pub struct Rules<'a> {
     pub watched: bool,
     /// What of it is a partner's, or goes to one when it is sold.
     pub consigned: bool,
+    /// The SKU is a kit or in one.
+    pub kit: bool,
+    /// Of a tracked SKU: how, and what the level is made of.
+    pub tracked: Option<(TrackingTerms, &'a Lots)>,
 }
 
-impl Rules<'_> {
+impl<'a> Rules<'a> {
     /// Whether they say anything that the level's own row does not.
     pub fn matter(&self) -> bool {
         self.watched
@@ -196,10 +202,12 @@ impl Rules<'_> {
                 .sku
                 .is_some_and(|sku| sku.network_threshold > 0 || !sku.excluded_channels.is_empty() || sku.is_capped())
             || self.fences.iter().any(|fence| fence.quota > 0 && !fence.released)
+            || self.kit
+            || self.tracked.is_some()
     }
 
     /// Channels whose figure may differ from everybody else's.
-    pub fn channels(&self) -> BTreeSet<&ChannelId> {
+    pub fn channels(&self) -> BTreeSet<&'a ChannelId> {
         let policy = self.policy.into_iter();
         policy
             .flat_map(|policy| policy.excluded_channels.iter().chain(policy.buffers.keys()))
@@ -223,7 +231,13 @@ pub struct Rulebook {
     pub watched: HashSet<Sku>,
     /// Of levels that an agreement or its goods are about.
     pub consignments: Consignments,
+    pub kits: Kits,
+    pub tracking: HashMap<Sku, Tracking>,
+    /// Of levels of tracked SKUs.
+    pub lots: HashMap<LevelKey, Lots>,
 }
+
+static NO_LOTS: Lots = Lots::none();
 
 impl Rulebook {
     pub fn of(&self, key: &LevelKey) -> Rules<'_> {
@@ -233,7 +247,14 @@ impl Rulebook {
             fences: self.fences.get(key).map_or(&[], Vec::as_slice),
             watched: self.watched.contains(&key.sku),
             consigned: self.consignments.get(key).is_some_and(Consignment::matters),
+            kit: self.kits.concern(&key.sku),
+            tracked: self.tracked(&key.sku).map(|terms| (terms, self.lots.get(key).unwrap_or(&NO_LOTS))),
         }
+    }
+
+    /// How a SKU is tracked, if it is.
+    pub fn tracked(&self, sku: &Sku) -> Option<TrackingTerms> {
+        self.tracking.get(sku).map(|tracking| tracking.terms).filter(TrackingTerms::is_tracked)
     }
 
     pub fn sku_terms(&self, sku: &Sku) -> Option<&SkuTerms> {
@@ -261,8 +282,12 @@ impl Rulebook {
     #[must_use]
     pub fn excerpt<'a>(&self, keys: impl IntoIterator<Item = &'a LevelKey>) -> Self {
         let mut excerpt = Self::default();
+        let keys: Vec<&LevelKey> = keys.into_iter().collect();
+        excerpt.kits = self.kits.excerpt(keys.iter().map(|key| &key.sku));
         for key in keys {
             excerpt.policies.extend(self.policies.get(key).map(|policy| (key.clone(), policy.clone())));
+            excerpt.tracking.extend(self.tracking.get(&key.sku).map(|tracking| (key.sku.clone(), tracking.clone())));
+            excerpt.lots.extend(self.lots.get(key).map(|lots| (key.clone(), lots.clone())));
             excerpt.skus.extend(self.skus.get(&key.sku).map(|policy| (key.sku.clone(), policy.clone())));
             if self.watched.contains(&key.sku) {
                 excerpt.watched.insert(key.sku.clone());

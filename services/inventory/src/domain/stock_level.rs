@@ -60,6 +60,8 @@ pub struct Level {
     pub backorder_limit: i64,
     /// There may be rules beyond those copies ([`super::policy`]); a level without them is judged by this row alone.
     pub has_rules: bool,
+    /// Of a kit ([`super::kit`]): nothing is ever here.
+    pub kit: bool,
     pub version: i64,
 }
 
@@ -103,7 +105,7 @@ impl Level {
         self.sellable -= taken;
     }
 
-    /// Moves a signed quantity into (or out of) a bucket. Nothing comes in to a closed location. Decreases are facts of two strengths: a `Fact` (a till's sale)
+    /// Moves a signed quantity into (or out of) a bucket. Nothing comes in to a closed location, and nothing to a kit. Decreases are facts of two strengths: a `Fact` (a till's sale)
     /// may go below zero where the policy allows, a `Correction` may take at most what is in the bucket.
     pub fn shift(
         &mut self,
@@ -113,6 +115,9 @@ impl Level {
         delta: i64,
         strength: Strength,
     ) -> Result<(), Refusal> {
+        if self.kit {
+            return Err(Refusal::SkuIsKit { sku: key.sku.clone() });
+        }
         let oversell_facts = self.oversell_facts;
         let counter = match bucket {
             Bucket::Sellable => &mut self.sellable,

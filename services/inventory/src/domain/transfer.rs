@@ -148,10 +148,6 @@ impl Transfer {
         self.lines.iter().flat_map(|line| [self.source_key(&line.sku), self.destination_key(&line.sku)])
     }
 
-    pub fn destination_keys(&self) -> impl Iterator<Item = LevelKey> {
-        self.lines.iter().map(|line| self.destination_key(&line.sku))
-    }
-
     /// What is on its way, and when it should be there. Nobody can count on what has no day.
     pub fn supply(&self) -> Vec<(LevelKey, NaiveDate, i64)> {
         let Some(day) = self.expected_on else { return Vec::new() };

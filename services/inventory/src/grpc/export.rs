@@ -266,6 +266,7 @@ mod tests {
             effective_at: at,
             recorded_at: at,
             gln: None,
+            lot: None,
         }
     }
 

@@ -861,6 +861,74 @@ impl InventoryService for InventoryGrpc {
         Ok(Response::new(convert::explanation_message(explanation)))
     }
 
+    async fn set_kits(&self, request: Request<proto::SetKitsRequest>) -> Answer<proto::SetKitsResponse> {
+        let caller = caller(&request)?;
+        let (key, change) = convert::set_kits(request.get_ref())?;
+        let kits = self.0.set_policies(&caller, key, change).await.map_err(from_error)?;
+        Ok(Response::new(convert::kits_response(kits)))
+    }
+
+    async fn list_kits(&self, request: Request<proto::ListKitsRequest>) -> Answer<proto::ListKitsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 500)?;
+        let (kit, component) = convert::kit_filters(&request)?;
+        convert::sku_token(&request.page_token)?;
+        let after = &request.page_token;
+        let kits = self.0.list_kits(kit.as_ref(), component.as_ref(), after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListKitsResponse {
+            next_page_token: next_token(&kits, limit, |last| last.sku.to_string()),
+            kits: kits.iter().map(convert::kit_message).collect(),
+        }))
+    }
+
+    async fn set_tracking(&self, request: Request<proto::SetTrackingRequest>) -> Answer<proto::SetTrackingResponse> {
+        let caller = caller(&request)?;
+        let (key, change) = convert::set_tracking(request.get_ref())?;
+        let trackings = self.0.set_policies(&caller, key, change).await.map_err(from_error)?;
+        Ok(Response::new(convert::trackings_response(trackings)))
+    }
+
+    async fn list_tracking(&self, request: Request<proto::ListTrackingRequest>) -> Answer<proto::ListTrackingResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        convert::sku_token(&request.page_token)?;
+        let trackings = self.0.list_tracking(&request.page_token, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListTrackingResponse {
+            next_page_token: next_token(&trackings, limit, |last| last.sku.to_string()),
+            trackings: trackings.iter().map(convert::tracking_message).collect(),
+        }))
+    }
+
+    async fn list_lots(&self, request: Request<proto::ListLotsRequest>) -> Answer<proto::ListLotsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let (sku, location) = convert::lots_of(&request.sku, &request.location_id)?;
+        let after = convert::lot_token(&request.page_token)?;
+        let lots = self.0.list_lots(&sku, location.as_ref(), false, after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListLotsResponse {
+            next_page_token: next_token(&lots, limit, convert::lot_place),
+            lots: lots.into_iter().map(convert::lot_message).collect(),
+        }))
+    }
+
+    async fn list_serials(&self, request: Request<proto::ListSerialsRequest>) -> Answer<proto::ListSerialsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        let (sku, location) = convert::lots_of(&request.sku, &request.location_id)?;
+        let after = convert::lot_token(&request.page_token)?;
+        let serials = self.0.list_lots(&sku, location.as_ref(), true, after, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListSerialsResponse {
+            next_page_token: next_token(&serials, limit, convert::lot_place),
+            serials: serials.into_iter().map(convert::serial_message).collect(),
+        }))
+    }
+
+    async fn get_serial(&self, request: Request<proto::GetSerialRequest>) -> Answer<proto::GetSerialResponse> {
+        let (sku, serial) = convert::serial_request(request.get_ref())?;
+        let history = self.0.get_serial(sku, serial).await.map_err(from_error)?;
+        Ok(Response::new(convert::serial_history_message(history)))
+    }
+
     async fn find_pickup(&self, request: Request<proto::FindPickupRequest>) -> Answer<proto::FindPickupResponse> {
         let caller = caller(&request)?;
         let (who, wanted) = convert::pickup_request(request.get_ref())?;

@@ -37,7 +37,7 @@ pub fn from_error(error: Error) -> Status {
         Error::Overloaded => {
             status::exhausted("OVERLOADED", "inventory.executor", "too many stock changes wait", status::RETRY_DELAY)
         }
-        Error::Conflict | Error::Stopping => {
+        Error::Conflict | Error::MoreKits(_) | Error::Stopping => {
             status::retry_info(Code::Aborted, "try again", DOMAIN, "TRY_AGAIN", [("", ""); 0], status::RETRY_DELAY)
         }
         Error::Unavailable(ref source) => status::unavailable(source),
@@ -251,6 +251,69 @@ fn from_refusal(refusal: &Refusal) -> Status {
         Refusal::ReasonCodeExists { code } => {
             info(Code::AlreadyExists, message, ErrorReason::ReasonCodeExists, vec![("reason_code", code.clone())])
         }
+        Refusal::SkuIsKit { sku } => {
+            info(Code::FailedPrecondition, message, ErrorReason::SkuIsKit, vec![("sku", sku.to_string())])
+        }
+        Refusal::SkuInUse { sku, what } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::SkuInUse,
+            vec![("sku", sku.to_string()), ("what", (*what).to_owned())],
+        ),
+        Refusal::KitInKit { sku, component } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::KitInKit,
+            vec![("sku", sku.to_string()), ("component_sku", component.to_string())],
+        ),
+        Refusal::KitBroken { hold_id, sku } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::KitBroken,
+            vec![("hold_id", hold_id.to_string()), ("sku", sku.to_string())],
+        ),
+        Refusal::SkuTracked { sku } => {
+            info(Code::FailedPrecondition, message, ErrorReason::SkuTracked, vec![("sku", sku.to_string())])
+        }
+        Refusal::TrackingMismatch { line, sku, kind } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::TrackingMismatch,
+            vec![("line", line.to_string()), ("sku", sku.to_string()), ("tracking", kind.as_str().to_owned())],
+        ),
+        Refusal::SerialNotFound { sku, serial } => info(
+            Code::NotFound,
+            message,
+            ErrorReason::SerialNotFound,
+            vec![("sku", sku.to_string()), ("serial", serial.to_string())],
+        ),
+        Refusal::LotNotFree { sku, lot, free, requested } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LotNotFree,
+            vec![
+                ("sku", sku.to_string()),
+                ("lot", lot.to_string()),
+                ("free", free.to_string()),
+                ("requested", requested.to_string()),
+            ],
+        ),
+        Refusal::SerialOnHand { sku, serial, location } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::SerialOnHand,
+            vec![("sku", sku.to_string()), ("serial", serial.to_string()), ("location_id", location.to_string())],
+        ),
+        Refusal::LotExpiryDiffers { sku, lot, expires_on } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::LotExpiryDiffers,
+            vec![
+                ("sku", sku.to_string()),
+                ("lot", lot.to_string()),
+                ("expiry_date", expires_on.map_or_else(String::new, |day| day.to_string())),
+            ],
+        ),
         Refusal::LedgerUnsound { sku, location, expected } => info(
             Code::FailedPrecondition,
             message,

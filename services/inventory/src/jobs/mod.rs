@@ -45,6 +45,11 @@ pub async fn follow_changes(inventory: Inventory, every: Duration, stop: Cancell
             Ok(behind) => tracing::debug!(behind, "let levels know of agreements on consignment"),
             Err(error) => tracing::warn!(%error, "could not let levels know of agreements on consignment"),
         }
+        match inventory.tell_short_dated().await {
+            Ok(0) => {}
+            Ok(due) => tracing::debug!(due, "announced lots that have gone past promising"),
+            Err(error) => tracing::warn!(%error, "could not announce lots that have gone past promising"),
+        }
         if let Err(error) = inventory.prune_counters().await {
             tracing::warn!(%error, "could not take counters away that count nothing");
         }

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     counts::CountRows,
     inbounds::InboundRows,
+    kits::KitRow,
     locations::LocationRow,
+    lots::TrackingRow,
     policies::{RingFenceRow, SkuPolicyRow, StockPolicyRow},
     promises::PromiseRows,
     thresholds::ThresholdRow,
@@ -46,6 +48,8 @@ enum Stored {
     RingFences(Vec<RingFenceRow>),
     SkuPolicies(Vec<SkuPolicyRow>),
     Thresholds(Vec<ThresholdRow>),
+    Kits(Vec<KitRow>),
+    Tracking(Vec<TrackingRow>),
     Done,
     /// Documents change later, so they are kept as they were answered.
     Transfer(TransferRows),
@@ -100,6 +104,10 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
         Answer::Policies(Policies::Thresholds(thresholds)) => {
             Stored::Thresholds(thresholds.iter().map(ThresholdRow::from).collect())
         }
+        Answer::Policies(Policies::Tracking(tracking)) => {
+            Stored::Tracking(tracking.iter().map(TrackingRow::from).collect())
+        }
+        Answer::Policies(Policies::Kits(kits)) => Stored::Kits(kits.iter().map(KitRow::from).collect()),
         Answer::Done => Stored::Done,
     };
     // Plain structs of text and numbers always have a JSON form.
@@ -145,6 +153,7 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
                         safety_stock,
                         backorder_limit,
                         has_rules: false,
+                        kit: false,
                         version,
                     },
                 ))
@@ -159,6 +168,8 @@ pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer
         Stored::RingFences(rows) => policies(rows).map(Policies::Fences).map(Answer::Policies),
         Stored::SkuPolicies(rows) => policies(rows).map(Policies::Skus).map(Answer::Policies),
         Stored::Thresholds(rows) => policies(rows).map(Policies::Thresholds).map(Answer::Policies),
+        Stored::Tracking(rows) => policies(rows).map(Policies::Tracking).map(Answer::Policies),
+        Stored::Kits(rows) => policies(rows).map(Policies::Kits).map(Answer::Policies),
         Stored::Done => Ok(Answer::Done),
     }
 }
@@ -224,7 +235,7 @@ fn counters(of: &Counters) -> [i64; 5] {
 }
 
 /// The stored number is the place here: only ever add at the end.
-const OUTCOMES: [RowOutcome; 11] = [
+const OUTCOMES: [RowOutcome; 13] = [
     RowOutcome::Applied,
     RowOutcome::Unchanged,
     RowOutcome::Conflict,
@@ -236,6 +247,8 @@ const OUTCOMES: [RowOutcome; 11] = [
     RowOutcome::Refused(RowRefusal::InsufficientStock),
     RowOutcome::Refused(RowRefusal::QuantityOverflow),
     RowOutcome::Refused(RowRefusal::LocationClosed),
+    RowOutcome::Refused(RowRefusal::SkuIsKit),
+    RowOutcome::Refused(RowRefusal::SkuTracked),
 ];
 
 #[cfg(test)]
@@ -246,7 +259,7 @@ mod tests {
     fn every_outcome_of_a_row_is_read_as_it_was_written() {
         let results = OUTCOMES.map(|outcome| RowResult { outcome, quantity: -3, version: 9 });
         assert_eq!(decode_rows(&encode_rows(&results)).unwrap(), results);
-        assert!(decode_rows(b"[[11,0,0]]").is_err());
+        assert!(decode_rows(b"[[13,0,0]]").is_err());
     }
 }
 

@@ -7,12 +7,13 @@ use oneshelf_values::{
     ChannelId, Hold, HoldId, HoldState, HoldTerms, PartnerId, ShopperId,
     hold::{LineSplit, Standing},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
 use super::{Inconsistency, parse};
 use crate::domain::{
-    hold::{HoldLine, StockHold},
+    hold::{HoldLine, KitLine, KitPart, StockHold},
+    lot::LotNumber,
     stock_level::LevelKey,
 };
 
@@ -41,6 +42,29 @@ struct LineRow {
     committed: i64,
     available: i64,
     granted_version: i64,
+    kit_no: Option<i32>,
+    kit_sku: Option<String>,
+    kit_version: Option<i64>,
+    kit_units: Option<i64>,
+    kit_available: Option<i64>,
+    lots: Option<Json<Vec<(String, i64)>>>,
+}
+
+impl LineRow {
+    /// The kit that the line is part of, if any, and its own place in it.
+    fn kit(&self) -> Result<Option<(KitPart, KitLine)>, sqlx::Error> {
+        let (Some(kit), Some(sku), Some(version), Some(units), Some(available)) =
+            (self.kit_no, &self.kit_sku, self.kit_version, self.kit_units, self.kit_available)
+        else {
+            return Ok(None);
+        };
+        let key = LevelKey {
+            sku: parse("hold_lines", "kit_sku", sku)?,
+            location: parse("hold_lines", "location_id", &self.location_id)?,
+        };
+        let part = KitPart { kit: kit as usize, units };
+        Ok(Some((part, KitLine { key, version, requested: self.requested / units, available })))
+    }
 }
 
 fn unfit(column: &'static str, hold_id: Uuid, value: &str) -> sqlx::Error {
@@ -65,12 +89,21 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
         _ => return Err(unfit("resolved_at", id, &row.state)),
     };
     let granted = lines.iter().map(|line| line.held).collect();
+    let mut kits: Vec<KitLine> = Vec::new();
+    let mut parts = Vec::with_capacity(lines.len());
+    for line in &lines {
+        let kit = line.kit()?;
+        parts.push(kit.as_ref().map(|(part, _)| *part));
+        // The lines of a kit stand together, and kits in the order of their numbers.
+        kits.extend(kit.filter(|(part, _)| part.kit == kits.len()).map(|(_, kit)| kit));
+    }
     Ok(StockHold {
         hold_id: HoldId::from(id),
         promise: Hold::restore(terms, granted, state).map_err(|wrong| unfit("state", id, wrong.0))?,
         lines: lines
             .into_iter()
-            .map(|line| {
+            .zip(parts)
+            .map(|(line, part_of)| {
                 Ok(HoldLine {
                     key: LevelKey {
                         sku: parse("hold_lines", "sku", &line.sku)?,
@@ -79,9 +112,12 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
                     requested: line.requested,
                     available: line.available,
                     granted_version: line.granted_version,
+                    part_of,
+                    lots: lots(line.lots)?,
                 })
             })
             .collect::<Result<_, sqlx::Error>>()?,
+        kits,
         channel: optional::<ChannelId>("channel_id", row.channel_id)?,
         partner: optional::<PartnerId>("partner_id", row.partner_id)?,
         shopper: optional::<ShopperId>("shopper_id", row.shopper_id)?,
@@ -91,6 +127,11 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
         granted_until: row.granted_until,
         created_at: row.created_at,
     })
+}
+
+fn lots(stored: Option<Json<Vec<(String, i64)>>>) -> Result<Vec<(LotNumber, i64)>, sqlx::Error> {
+    let stored = stored.into_iter().flat_map(|Json(lots)| lots);
+    stored.map(|(lot, units)| Ok((parse("hold_lines", "lots", &lot)?, units))).collect()
 }
 
 fn optional<T: std::str::FromStr>(column: &'static str, value: Option<String>) -> Result<Option<T>, sqlx::Error> {
@@ -188,6 +229,12 @@ async fn attach_lines(conn: &mut PgConnection, rows: Vec<HoldRow>) -> Result<Has
              , committed
              , available
              , granted_version
+             , kit_no
+             , kit_sku
+             , kit_version
+             , kit_units
+             , kit_available
+             , lots AS "lots: Json<Vec<(String, i64)>>"
           FROM inventory.hold_lines
          WHERE hold_id = ANY ($1)
          ORDER BY hold_id
@@ -310,6 +357,79 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
         &lines.iter().map(|line| line.3).collect::<Vec<_>>(),
         &lines.iter().map(|line| line.2.available).collect::<Vec<_>>(),
         &lines.iter().map(|line| if line.3 > 0 { line.2.granted_version } else { 0 }).collect::<Vec<_>>(),
+    )
+    .execute(&mut *conn)
+    .await?;
+    if holds.iter().any(|hold| !hold.kits.is_empty()) {
+        mark_kit_parts(conn, holds).await?;
+    }
+    if holds.iter().flat_map(|hold| &hold.lines).any(|line| !line.lots.is_empty()) {
+        mark_lots(conn, holds).await?;
+    }
+    Ok(())
+}
+
+/// Says of the lines that make up kits which these are. Hardly any hold has kits, so it is not said with every line.
+async fn mark_kit_parts(conn: &mut PgConnection, holds: &[StockHold]) -> Result<(), sqlx::Error> {
+    let parts: Vec<(Uuid, i32, KitPart, &KitLine)> = holds
+        .iter()
+        .flat_map(|hold| {
+            hold.lines.iter().enumerate().filter_map(move |(place, line)| {
+                let part = line.part_of?;
+                Some((Uuid::from(hold.hold_id), place as i32, part, &hold.kits[part.kit]))
+            })
+        })
+        .collect();
+    sqlx::query!(
+        r#"
+        UPDATE inventory.hold_lines
+           SET kit_no = part.kit_no
+             , kit_sku = part.kit_sku
+             , kit_version = part.kit_version
+             , kit_units = part.kit_units
+             , kit_available = part.kit_available
+          FROM UNNEST($1::UUID[], $2::INT[], $3::INT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[])
+               AS part (hold_id, line_no, kit_no, kit_sku, kit_version, kit_units, kit_available)
+         WHERE hold_lines.hold_id = part.hold_id
+           AND hold_lines.line_no = part.line_no
+        "#,
+        &parts.iter().map(|part| part.0).collect::<Vec<_>>(),
+        &parts.iter().map(|part| part.1).collect::<Vec<_>>(),
+        &parts.iter().map(|part| part.2.kit as i32).collect::<Vec<_>>(),
+        &parts.iter().map(|part| part.3.key.sku.as_str()).collect::<Vec<_>>() as &[&str],
+        &parts.iter().map(|part| part.3.version).collect::<Vec<_>>(),
+        &parts.iter().map(|part| part.2.units).collect::<Vec<_>>(),
+        &parts.iter().map(|part| part.3.available).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Says of lines of tracked SKUs which lots they were given.
+async fn mark_lots(conn: &mut PgConnection, holds: &[StockHold]) -> Result<(), sqlx::Error> {
+    let lines = holds.iter().flat_map(|hold| {
+        let lines = hold.lines.iter().enumerate().filter(|(_, line)| !line.lots.is_empty());
+        lines.map(move |(place, line)| (Uuid::from(hold.hold_id), place as i32, line))
+    });
+    let (mut ids, mut places, mut lots) = (Vec::new(), Vec::new(), Vec::new());
+    for (hold_id, place, line) in lines {
+        ids.push(hold_id);
+        places.push(place);
+        let parts = line.lots.iter().map(|(lot, units)| serde_json::json!([lot.as_str(), units]));
+        lots.push(serde_json::Value::Array(parts.collect()));
+    }
+    sqlx::query!(
+        r#"
+        UPDATE inventory.hold_lines
+           SET lots = given.lots
+          FROM UNNEST($1::UUID[], $2::INT[], $3::JSONB[]) AS given (hold_id, line_no, lots)
+         WHERE hold_lines.hold_id = given.hold_id
+           AND hold_lines.line_no = given.line_no
+        "#,
+        &ids,
+        &places,
+        &lots,
     )
     .execute(conn)
     .await?;

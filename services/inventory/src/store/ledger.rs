@@ -6,7 +6,10 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::balances;
-use crate::domain::ledger::{Account, Movement};
+use crate::domain::{
+    ledger::{Account, Movement},
+    lot::LotNumber,
+};
 
 /// A movement as it was written down.
 #[derive(Debug, Clone)]
@@ -27,6 +30,7 @@ pub struct StoredMovement {
     pub recorded_at: DateTime<Utc>,
     /// The global number of its location; only exports read it.
     pub gln: Option<String>,
+    pub lot: Option<String>,
 }
 
 /// What was on hand of a SKU at an instant.
@@ -63,6 +67,7 @@ pub async fn append_movements(
           , level_version
           , effective_at
           , owner_id
+          , lot
           , recorded_at
         )
         SELECT movement_id
@@ -78,7 +83,8 @@ pub async fn append_movements(
              , level_version
              , effective_at
              , owner_id
-             , $14
+             , lot
+             , $15
           FROM UNNEST(
                    $1::UUID[]
                  , $2::INT[]
@@ -93,6 +99,7 @@ pub async fn append_movements(
                  , $11::BIGINT[]
                  , $12::TIMESTAMPTZ[]
                  , $13::TEXT[]
+                 , $14::TEXT[]
                ) WITH ORDINALITY AS entry (
                    movement_id
                  , line_no
@@ -107,6 +114,7 @@ pub async fn append_movements(
                  , level_version
                  , effective_at
                  , owner_id
+                 , lot
                  , ordinality
                )
          ORDER BY ordinality
@@ -124,6 +132,7 @@ pub async fn append_movements(
         &movements.iter().map(|m| m.level_version).collect::<Vec<_>>(),
         &movements.iter().map(|m| m.effective_at).collect::<Vec<_>>(),
         &movements.iter().map(|m| m.owner().map(PartnerId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
+        &movements.iter().map(|m| m.lot.as_ref().map(LotNumber::as_str)).collect::<Vec<_>>() as &[Option<&str>],
         now,
     )
     .execute(&mut *conn)
@@ -157,6 +166,7 @@ pub async fn list_movements(
              , effective_at
              , recorded_at
              , NULL::TEXT AS gln
+             , lot
           FROM inventory.ledger_entries
          WHERE sku = $1
            AND ($2::TEXT IS NULL OR source_location_id = $2 OR target_location_id = $2)
@@ -275,6 +285,7 @@ pub async fn export_page(
              , reference
              , effective_at
              , recorded_at
+             , lot
              , (
                    SELECT locations.gln
                      FROM inventory.locations

@@ -11,10 +11,12 @@ use sqlx::{PgConnection, PgPool, types::Json};
 use super::{
     Inconsistency,
     consignments::{AgreementRow, ConsignedRow},
+    lots::TrackingRow,
     parse,
 };
 use crate::domain::{
     consignment::{Agreement, Consigned, Consignment},
+    lot::Tracking,
     policy::{Audit, FenceOwner, RingFence, Rulebook, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
     stock_level::{Level, LevelKey},
 };
@@ -230,9 +232,14 @@ impl TryFrom<RingFenceRow> for RingFence {
     }
 }
 
-/// Reads all rules of these levels, and the policies of these SKUs whether or not there is any level of them. Where the
-/// levels are locked, so are their policies and fences: those change under that lock only.
-pub async fn find_rules(conn: &mut PgConnection, keys: &[&LevelKey], also: &[&str]) -> Result<Rulebook, sqlx::Error> {
+/// Reads all rules of these levels, and the policies of these SKUs whether or not there is any level of them; says also
+/// which of the SKUs are kits or in one. Where the levels are locked, so are their policies and fences: those change under
+/// that lock only.
+pub async fn find_rules(
+    conn: &mut PgConnection,
+    keys: &[&LevelKey],
+    also: &[&str],
+) -> Result<(Rulebook, BTreeSet<String>), sqlx::Error> {
     let levels = keys.iter().map(|key| (key.sku.as_str(), key.location.as_str()));
     // No location has an empty code.
     let (skus, locations): (Vec<&str>, Vec<&str>) = levels.chain(also.iter().map(|sku| (*sku, ""))).unzip();
@@ -266,17 +273,30 @@ pub async fn find_rules(conn: &mut PgConnection, keys: &[&LevelKey], also: &[&st
                     WHERE agreement.location_id = wanted.location_id
                       AND (agreement.skus IS NULL OR wanted.sku = ANY (agreement.skus))
                ) AS "agreements: Json<Vec<AgreementRow>>"
+             , to_jsonb(tracking) AS "tracking: Json<TrackingRow>"
+             , CASE WHEN EXISTS (
+                   SELECT 1
+                     FROM inventory.kit_components AS part
+                    WHERE part.kit_sku = wanted.sku
+                       OR part.component_sku = wanted.sku
+               ) THEN wanted.sku END AS "in_kits"
           FROM UNNEST($1::TEXT[], $2::TEXT[]) AS wanted (sku, location_id)
           LEFT JOIN inventory.stock_policies AS policy USING (sku, location_id)
           LEFT JOIN inventory.sku_policies AS sku_policy ON sku_policy.sku = wanted.sku
+          LEFT JOIN inventory.sku_tracking AS tracking ON tracking.sku = wanted.sku
         "#,
         &skus as &[&str],
         &locations as &[&str],
     )
     .fetch_all(conn)
     .await?;
-    let mut rules = Rulebook::default();
+    let (mut rules, mut in_kits) = (Rulebook::default(), BTreeSet::new());
     for row in rows {
+        in_kits.extend(row.in_kits);
+        if let Some(Json(tracking)) = row.tracking {
+            let tracking = Tracking::try_from(tracking)?;
+            rules.tracking.insert(tracking.sku.clone(), tracking);
+        }
         if let Some(Json(policy)) = row.policy {
             let policy = StockPolicy::try_from(policy)?;
             rules.policies.insert(policy.key.clone(), policy);
@@ -304,7 +324,7 @@ pub async fn find_rules(conn: &mut PgConnection, keys: &[&LevelKey], also: &[&st
             rules.fences.insert(first.key.clone(), fences);
         }
     }
-    Ok(rules)
+    Ok((rules, in_kits))
 }
 
 /// Locks SKUs, which must be sorted, against new levels ([`super::stock_levels::insert_empty_levels`]) and other policies

@@ -44,6 +44,7 @@ pub async fn lock_stock_levels(
              , safety_stock
              , backorder_limit
              , has_rules
+             , kit
              , version
           FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
           JOIN inventory.stock_levels USING (sku, location_id)
@@ -71,6 +72,7 @@ pub async fn lock_stock_levels(
                     safety_stock: row.safety_stock,
                     backorder_limit: row.backorder_limit,
                     has_rules: row.has_rules,
+                    kit: row.kit,
                     version: row.version,
                 },
             )
@@ -85,6 +87,60 @@ fn state(active: bool, closed: bool) -> LocationState {
         (true, false) => LocationState::Active,
         (false, false) => LocationState::Inactive,
     }
+}
+
+/// Reads levels without locking them: those of components beside a locked one of the same kit.
+pub async fn list_stock_levels_at(
+    conn: &mut PgConnection,
+    keys: &[LevelKey],
+) -> Result<HashMap<LevelKey, Level>, sqlx::Error> {
+    let (skus, locations) = columns(keys);
+    let rows = sqlx::query!(
+        r#"
+        SELECT ordinality AS "ordinality!"
+             , sellable
+             , damaged
+             , quarantine
+             , soft_held
+             , hard_held
+             , oversell_facts
+             , location_active
+             , location_closed
+             , safety_stock
+             , backorder_limit
+             , has_rules
+             , kit
+             , version
+          FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
+          JOIN inventory.stock_levels USING (sku, location_id)
+        "#,
+        &skus as &[&str],
+        &locations as &[&str],
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (
+                keys[row.ordinality as usize - 1].clone(),
+                Level {
+                    sellable: row.sellable,
+                    damaged: row.damaged,
+                    quarantine: row.quarantine,
+                    soft_held: row.soft_held,
+                    hard_held: row.hard_held,
+                    oversell_facts: row.oversell_facts,
+                    location: state(row.location_active, row.location_closed),
+                    safety_stock: row.safety_stock,
+                    backorder_limit: row.backorder_limit,
+                    has_rules: row.has_rules,
+                    kit: row.kit,
+                    version: row.version,
+                },
+            )
+        })
+        .collect())
 }
 
 /// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped. The location of a new
@@ -107,6 +163,7 @@ pub async fn insert_empty_levels(
           , location_active
           , location_closed
           , has_rules
+          , kit
           , updated_at
         )
         SELECT sku
@@ -115,6 +172,11 @@ pub async fn insert_empty_levels(
              , state = 'active'
              , state = 'closed'
              , pg_advisory_xact_lock_shared(hashtextextended('inventory.sku/' || sku, 0)) IS NOT NULL
+             , EXISTS (
+                   SELECT 1
+                     FROM inventory.kits
+                    WHERE kits.kit_sku = sku
+               )
              , $3
           FROM (
                    SELECT sku
@@ -164,6 +226,11 @@ pub async fn peek_stock_levels(
              , COALESCE(safety_stock, 0) AS "safety_stock!"
              , COALESCE(backorder_limit, 0) AS "backorder_limit!"
              , COALESCE(has_rules, FALSE) AS "has_rules!"
+             , EXISTS (
+                   SELECT 1
+                     FROM inventory.kits
+                    WHERE kits.kit_sku = wanted.sku
+               ) AS "kit!"
              , COALESCE(stock_levels.version, 0) AS "version!"
           FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, location_id, ordinality)
           JOIN inventory.locations USING (location_id)
@@ -190,6 +257,7 @@ pub async fn peek_stock_levels(
                     safety_stock: row.safety_stock,
                     backorder_limit: row.backorder_limit,
                     has_rules: row.has_rules,
+                    kit: row.kit,
                     version: row.version,
                 },
             )
@@ -300,6 +368,13 @@ pub async fn list_skus(
         SELECT sku
           FROM inventory.stock_levels
          WHERE location_id = $1
+           AND NOT kit
+           AND NOT EXISTS (
+                   SELECT 1
+                     FROM inventory.sku_tracking AS tracking
+                    WHERE tracking.sku = stock_levels.sku
+                      AND tracking.kind <> 'none'
+               )
            AND ($2::TEXT IS NULL OR sku >= $2)
            AND ($3::TEXT IS NULL OR sku <= $3)
          ORDER BY sku
@@ -339,6 +414,7 @@ pub async fn list_stock_levels(
              , safety_stock
              , backorder_limit
              , has_rules
+             , kit
              , version
              , updated_at
              , CASE WHEN soft_held = 0 THEN 0 ELSE (
@@ -385,6 +461,7 @@ pub async fn list_stock_levels(
                     safety_stock: row.safety_stock,
                     backorder_limit: row.backorder_limit,
                     has_rules: row.has_rules,
+                    kit: row.kit,
                     version: row.version,
                 },
                 updated_at: row.updated_at,
@@ -437,6 +514,7 @@ pub async fn list_live_levels(
              , safety_stock
              , backorder_limit
              , has_rules
+             , kit
              , stock_levels.version
              , COALESCE(sku_policies.low_threshold, 0) AS "low_threshold!"
           FROM inventory.stock_levels
@@ -470,6 +548,7 @@ pub async fn list_live_levels(
                 safety_stock: row.safety_stock,
                 backorder_limit: row.backorder_limit,
                 has_rules: row.has_rules,
+                kit: row.kit,
                 version: row.version,
             },
             low_threshold: row.low_threshold,

@@ -97,7 +97,7 @@ impl Inventory {
                 }
                 store::stock_levels::insert_empty_levels(conn, keys, now).await?;
                 let levels = store::stock_levels::lock_stock_levels(conn, keys).await?;
-                let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), &[]).await?;
+                let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), now).await?;
                 let thresholds = execute::thresholds_of(conn, &levels, &rulebook, &[]).await?;
                 let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook).watched_by(thresholds);
                 let results = shelf.change(change);

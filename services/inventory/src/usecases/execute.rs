@@ -8,22 +8,28 @@
 //! | lock holds, and read their lines (2) | a command names a hold |
 //! | make missing levels | goods are moved |
 //! | lock the states of locations | levels follow their location |
-//! | lock SKUs, find their levels (2) | the policy of a SKU is set |
+//! | look for components, lock SKUs, look once more, find their levels (4) | the policy of a SKU, or a kit, is set |
 //! | lock levels, sorted by (SKU, location) | always |
 //! | look for open counts | a count begins or grows |
-//! | read what is to come and who waits for it (2) | goods are received, ordered, sent or promised for a day |
-//! | read rules | a locked level has some, or a policy is set |
+//! | read what is to come and who waits for it (2) | goods come, or are ordered, sent or promised for a day |
+//! | read rules | a locked level has some, or a policy is set, or a SKU that is held was never there |
+//! | read kits; lock what was announced of them; read the levels and rules of their other components (2) | one of those SKUs is a kit or in one |
+//! | read lots; look for those that are named (2) | a level with rules is of a tracked SKU |
 //! | make and lock counters (2) | a SKU of a soft hold has a cap |
 //! | count its soft holds | the policy of a SKU is set |
 //! | lock thresholds, read what is counted in them (2), where channels sell from | a channel is told of a SKU, or is to be |
-//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), counters (1 or 2), thresholds (2), consignments, append ledger, documents (2 per kind), append outbox, store answers | if there are any |
+//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), kits, their SKUs' levels, what is announced of them (3), tracking, lots (4), counters (1 or 2), thresholds (2), consignments, append ledger, documents (2 per kind), append outbox, store answers | if there are any |
 //! | commit | always |
+//!
+//! A hold that names a kit needs the levels of its components, which are locked in the one order as all others. Which these
+//! are is remembered by the process from one group to the next ([`super::known_kits`]), as a guess: the definition is read
+//! under the locks, and if levels turn out to be missing the group runs again with them.
 //!
 //! So a group of one and a group of 512 cost the same number of round trips, and a hot SKU costs one row lock and one
 //! fsync per group. Row locks in PostgreSQL are the truth: any number of executors in any number of processes may run.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -35,11 +41,14 @@ use oneshelf_kit::{
     outbox, pg,
     schema::Schema,
 };
-use oneshelf_values::{Clock, HoldId, HoldTerms, PromiseId, Sku};
+use oneshelf_values::{Clock, HoldId, HoldTerms, LocationId, PromiseId, Sku};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Error, Inventory};
+use super::{
+    Error, Inventory,
+    known_kits::{KnownKits, Parts},
+};
 use crate::{
     domain::{
         Refusal,
@@ -47,6 +56,8 @@ use crate::{
         document::Documents,
         group::{Answer, Command, MoveKind, PolicyChange, PromiseAct, SetPolicies, Shelf},
         hold::{HoldKind, StockHold},
+        kit::{Components, KitLevel, Kits},
+        lot::LotNumber,
         policy::{Rulebook, SkuTerms},
         promise::Promise,
         stock_level::{Level, LevelKey},
@@ -84,9 +95,10 @@ impl Job {
         let sku = match &self.command {
             Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
             Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
-            Command::Follow { keys } | Command::Reconsider { keys } | Command::ReleaseFences { keys } => {
-                keys.first().map(|key| &key.sku)
-            }
+            Command::Follow { keys }
+            | Command::Reconsider { keys }
+            | Command::ReleaseFences { keys }
+            | Command::TellShortDated { keys } => keys.first().map(|key| &key.sku),
             Command::SetPolicies(set) => set.change.skus().next(),
             Command::Commit(_)
             | Command::Release { .. }
@@ -131,22 +143,35 @@ pub fn run_group(
     pool: PgPool,
     schema: Schema,
     clock: Clock,
+    kits: Arc<KnownKits>,
     jobs: Arc<[Job]>,
 ) -> BoxFuture<'static, Result<Vec<Outcome>, Error>> {
     Box::pin(async move {
-        pg::in_tx(&pool, move |conn| {
-            let (jobs, clock) = (jobs.clone(), clock.clone());
-            Box::pin(async move { apply_group(conn, schema, &jobs, &clock).await })
-        })
-        .await
+        let mut parts = kits.of(|| jobs.iter().flat_map(|job| job.command.may_name_kits()).map(|(sku, _)| sku));
+        for _ in 0..MAX_LOOKS {
+            let (jobs, clock, guess) = (jobs.clone(), clock.clone(), Arc::new(parts.clone()));
+            let outcome = pg::in_tx(&pool, move |conn| {
+                let (jobs, clock, guess) = (jobs.clone(), clock.clone(), guess.clone());
+                Box::pin(async move { apply_group(conn, schema, &jobs, &clock, &guess).await })
+            })
+            .await;
+            let Err(Error::MoreKits(found)) = outcome else { return outcome };
+            kits.learn(&found);
+            parts.extend(found);
+        }
+        Err(Error::Conflict)
     })
 }
+
+/// How often a group runs because kits are other than they were known: each time, somebody defined one anew.
+const MAX_LOOKS: usize = 5;
 
 async fn apply_group(
     conn: &mut PgConnection,
     schema: Schema,
     jobs: &[Job],
     clock: &Clock,
+    guess: &Parts,
 ) -> Result<Vec<Outcome>, Error> {
     let now = clock.now();
     let claims = claim(conn, schema, jobs).await?;
@@ -170,14 +195,16 @@ async fn apply_group(
     let mut followed = BTreeSet::new();
     let mut ruled = BTreeSet::new();
     let mut skus = BTreeSet::new();
+    let mut kits: Vec<(&Sku, &Components)> = Vec::new();
+    let mut tracked: Vec<&str> = Vec::new();
     let mut frozen = BTreeSet::new();
     let mut future: BTreeSet<LevelKey> = documents.future_keys().collect();
     for job in jobs {
         match &job.command {
             Command::Hold(hold) => keys.extend(hold.lines.iter().map(|(key, _)| key.clone())),
             Command::Move(command) => {
-                let receipt = command.kind == MoveKind::Receipt;
-                future.extend(command.lines.iter().filter(|_| receipt).map(|line| line.key.clone()));
+                let brought = command.lines.iter().filter(|line| line.brings_goods());
+                future.extend(brought.map(|line| line.key.clone()));
                 moved.extend(command.lines.iter().map(|line| line.key.clone()));
             }
             Command::Inbound(command) => {
@@ -200,27 +227,44 @@ async fn apply_group(
                 followed.extend(named.iter().map(|key| key.location.as_str()));
                 keys.extend(named.iter().cloned());
             }
-            Command::ReleaseFences { keys: named } => keys.extend(named.iter().cloned()),
+            Command::ReleaseFences { keys: named } | Command::TellShortDated { keys: named } => {
+                keys.extend(named.iter().cloned())
+            }
             Command::Reconsider { keys: named } => ruled.extend(named.iter().cloned()),
             Command::SetPolicies(set) => match &set.change {
                 PolicyChange::Stock(lines) => ruled.extend(lines.iter().map(|line| line.key.clone())),
                 PolicyChange::Fences(lines) => ruled.extend(lines.iter().map(|line| line.key.0.clone())),
                 PolicyChange::Skus(lines) => skus.extend(lines.iter().map(|line| line.key.as_str())),
                 PolicyChange::Thresholds(lines) => skus.extend(lines.iter().map(|line| line.key.0.as_str())),
+                PolicyChange::Tracking(lines) => tracked.extend(lines.iter().map(|line| line.key.as_str())),
+                PolicyChange::Kits(lines) => kits.extend(lines.iter().map(|line| (&line.key, &line.terms))),
             },
             Command::Commit(_) | Command::Release { .. } | Command::Extend { .. } | Command::Expire { .. } => {}
         }
     }
     keys.extend(documents.level_keys());
+    if !guess.is_empty() {
+        for job in jobs {
+            let parts = job.command.may_name_kits().flat_map(|(sku, location)| parts_at(guess, sku, location));
+            if let Command::Move(command) = &job.command {
+                let parts: Vec<LevelKey> = parts.collect();
+                future.extend(parts.iter().filter(|_| command.kind == MoveKind::Return).cloned());
+                moved.extend(parts);
+            } else {
+                keys.extend(parts);
+            }
+        }
+    }
     let states = if followed.is_empty() {
         HashMap::new()
     } else {
         store::locations::share_location_states(conn, &followed.into_iter().collect::<Vec<_>>()).await?
     };
     let skus: Vec<&str> = skus.into_iter().collect();
-    if !skus.is_empty() {
-        store::policies::lock_skus(conn, &skus).await?;
-        ruled.extend(store::policies::list_levels_of(conn, &skus).await?);
+    let whole_skus = lock_skus(conn, &[&skus[..], &tracked[..]].concat(), &kits).await?;
+    let whole_skus: Vec<&str> = whole_skus.iter().map(String::as_str).collect();
+    if !whole_skus.is_empty() {
+        ruled.extend(store::policies::list_levels_of(conn, &whole_skus).await?);
     }
     moved.extend(ruled.iter().cloned());
     keys.extend(holds.values().flat_map(|hold| hold.lines.iter().map(|line| line.key.clone())));
@@ -231,7 +275,14 @@ async fn apply_group(
     }
     let keys: Vec<LevelKey> = keys.into_iter().collect();
     let levels = store::stock_levels::lock_stock_levels(conn, &keys).await?;
-    let rulebook = rules_of(conn, &levels, ruled, &skus).await?;
+    if levels.len() < keys.len() {
+        // A kit has no level.
+        let named = jobs.iter().flat_map(|job| job.command.may_name_kits());
+        let named = named.map(|(sku, location)| LevelKey { sku: sku.clone(), location: location.clone() });
+        ruled.extend(named.filter(|key| !levels.contains_key(key)));
+    }
+    let rulebook = rules_for(conn, &levels, ruled, &whole_skus, &kits, now).await?;
+    check_parts(jobs, &rulebook.kits, &keys)?;
 
     let whole = skus.iter().map(|sku| store::parse("sku_policies", "sku", sku)).collect::<Result<_, _>>()?;
     let mut counts = HashMap::new();
@@ -250,7 +301,16 @@ async fn apply_group(
     let thresholds = thresholds_of(conn, &levels, &rulebook, jobs).await?;
     let documents = renew_promises(conn, documents).await?;
     let known = holds.clone();
+    let mut in_documents = HashSet::new();
+    if !kits.is_empty() || !tracked.is_empty() {
+        let named: Vec<&str> = kits.iter().map(|(sku, _)| sku.as_str()).chain(tracked).collect();
+        in_documents.extend(store::kits::list_skus_in_documents(conn, &named).await?);
+    }
+    let named = named_lots(jobs);
+    let known_lots = if named.is_empty() { HashMap::new() } else { store::lots::find_lots(conn, &named).await? };
     let mut shelf = Shelf::new(levels, holds)
+        .with_known_lots(known_lots)
+        .with_skus_in_documents(in_documents)
         .following(states)
         .ruled_by(rulebook)
         .watched_by(thresholds)
@@ -309,19 +369,150 @@ async fn apply_group(
     Ok(outcomes)
 }
 
-/// The rules of locked levels that may have some, and of those that a command sets.
+/// The rules of locked levels that may have some, and of those in `set` in any case.
 pub(super) async fn rules_of(
     conn: &mut PgConnection,
     levels: &HashMap<LevelKey, Level>,
     set: BTreeSet<LevelKey>,
+    now: DateTime<Utc>,
+) -> Result<Rulebook, sqlx::Error> {
+    rules_for(conn, levels, set, &[], &[], now).await
+}
+
+/// The rules of locked levels that may have some, and of levels and SKUs that a command sets. With the kits that levels are
+/// in: what was announced of these at the levels' locations is locked, and the levels of their other components are read,
+/// which nobody changes without that lock.
+async fn rules_for(
+    conn: &mut PgConnection,
+    levels: &HashMap<LevelKey, Level>,
+    set: BTreeSet<LevelKey>,
     skus: &[&str],
+    kits: &[(&Sku, &Components)],
+    now: DateTime<Utc>,
 ) -> Result<Rulebook, sqlx::Error> {
     let mut ruled = set;
     ruled.extend(levels.iter().filter(|(_, level)| level.has_rules).map(|(key, _)| key.clone()));
     if ruled.is_empty() && skus.is_empty() {
         return Ok(Rulebook::default());
     }
-    store::policies::find_rules(conn, &ruled.iter().collect::<Vec<_>>(), skus).await
+    let (mut rulebook, mut in_kits) =
+        store::policies::find_rules(conn, &ruled.iter().collect::<Vec<_>>(), skus).await?;
+    for (kit, components) in kits {
+        in_kits.insert(kit.to_string());
+        in_kits.extend(components.keys().map(Sku::to_string));
+    }
+    if in_kits.is_empty() {
+        return with_lots(conn, rulebook, levels).await;
+    }
+    let in_kits: Vec<&str> = in_kits.iter().map(String::as_str).collect();
+    rulebook.kits = Kits::new(store::kits::find_kits(conn, &in_kits).await?);
+    let at = |kit: &Sku, key: &LevelKey| LevelKey { sku: kit.clone(), location: key.location.clone() };
+    let known: BTreeSet<LevelKey> =
+        levels.keys().flat_map(|key| rulebook.kits.of(&key.sku).map(|kit| at(kit, key))).collect();
+    let known: Vec<LevelKey> = known.into_iter().collect();
+    if !known.is_empty() {
+        rulebook.kits.levels = store::kits::lock_kit_levels(conn, &known, now).await?;
+    }
+    // What is no kit yet has no row to lock, and needs none: all levels of its components are locked.
+    for (kit, components) in kits {
+        for key in levels.keys().filter(|key| components.contains_key(&key.sku)).map(|key| at(kit, key)) {
+            let version = levels.get(&key).map_or(0, |level| level.version);
+            rulebook.kits.levels.entry(key).or_insert_with(|| KitLevel { version, ..KitLevel::default() });
+        }
+    }
+    let siblings: BTreeSet<LevelKey> = rulebook
+        .kits
+        .levels
+        .keys()
+        .filter_map(|key| Some((key, rulebook.kits.get(&key.sku)?)))
+        .flat_map(|(key, kit)| kit.keys(key).collect::<Vec<_>>())
+        .filter(|key| !levels.contains_key(key))
+        .collect();
+    if !siblings.is_empty() {
+        let siblings: Vec<LevelKey> = siblings.into_iter().collect();
+        rulebook.kits.siblings = store::stock_levels::list_stock_levels_at(conn, &siblings).await?;
+    }
+    let kit_skus: BTreeSet<&str> = rulebook.kits.iter().map(|kit| kit.sku.as_str()).collect();
+    let kit_skus: Vec<&str> = kit_skus.into_iter().collect();
+    let siblings: Vec<&LevelKey> = rulebook.kits.siblings.keys().collect();
+    let (more, _) = store::policies::find_rules(conn, &siblings, &kit_skus).await?;
+    rulebook.policies.extend(more.policies);
+    rulebook.skus.extend(more.skus);
+    rulebook.fences.extend(more.fences);
+    rulebook.tracking.extend(more.tracking);
+    with_lots(conn, rulebook, levels).await
+}
+
+/// With the lots of levels of tracked SKUs, which change under those levels' locks only.
+async fn with_lots(
+    conn: &mut PgConnection,
+    mut rulebook: Rulebook,
+    levels: &HashMap<LevelKey, Level>,
+) -> Result<Rulebook, sqlx::Error> {
+    if rulebook.tracking.is_empty() {
+        return Ok(rulebook);
+    }
+    let levels = levels.keys().chain(rulebook.kits.siblings.keys());
+    let tracked: Vec<&LevelKey> = levels.filter(|key| rulebook.tracked(&key.sku).is_some()).collect();
+    if !tracked.is_empty() {
+        rulebook.lots = store::lots::list_lots(conn, &tracked, None).await?;
+    }
+    Ok(rulebook)
+}
+
+/// The lots that movements name.
+fn named_lots(jobs: &[Job]) -> HashSet<(Sku, LotNumber)> {
+    let moved = jobs.iter().filter_map(|job| if let Command::Move(moved) = &job.command { Some(moved) } else { None });
+    let lines = moved.flat_map(|moved| &moved.lines);
+    lines.flat_map(|line| line.lots.iter().map(|named| (line.key.sku.clone(), named.lot.clone()))).collect()
+}
+
+/// Locks the SKUs whose policies are set, and those of kits that are, or become, or are among them, with their components:
+/// so no level of theirs is made meanwhile. Answers all of them, sorted.
+async fn lock_skus(
+    conn: &mut PgConnection,
+    skus: &[&str],
+    kits: &[(&Sku, &Components)],
+) -> Result<BTreeSet<String>, Error> {
+    let mut all: BTreeSet<String> = skus.iter().map(|sku| (*sku).to_owned()).collect();
+    for (kit, components) in kits {
+        all.insert(kit.to_string());
+        all.extend(components.keys().map(Sku::to_string));
+    }
+    if all.is_empty() {
+        return Ok(all);
+    }
+    let named: Vec<String> = all.iter().cloned().collect();
+    let named: Vec<&str> = named.iter().map(String::as_str).collect();
+    all.extend(store::kits::list_components(conn, &named).await?);
+    let sorted: Vec<&str> = all.iter().map(String::as_str).collect();
+    store::policies::lock_skus(conn, &sorted).await?;
+    if store::kits::list_components(conn, &named).await?.iter().all(|component| all.contains(component)) {
+        return Ok(all);
+    }
+    Err(Error::Conflict)
+}
+
+/// Levels of a kit's components at a location, as far as it is known to be one.
+fn parts_at<'a>(parts: &'a Parts, sku: &Sku, location: &'a LocationId) -> impl Iterator<Item = LevelKey> + 'a {
+    let components = parts.get(sku).map_or(&[][..], |components| components);
+    components.iter().map(|component| LevelKey { sku: component.clone(), location: location.clone() })
+}
+
+/// The levels of all components of named kits were locked, or the group must run again with them.
+fn check_parts(jobs: &[Job], kits: &Kits, locked: &[LevelKey]) -> Result<(), Error> {
+    if kits.is_empty() {
+        return Ok(());
+    }
+    let mut missing = Parts::new();
+    for (sku, location) in jobs.iter().flat_map(|job| job.command.may_name_kits()) {
+        let Some(kit) = kits.get(sku) else { continue };
+        let at = LevelKey { sku: sku.clone(), location: location.clone() };
+        if kit.keys(&at).any(|key| locked.binary_search(&key).is_err()) {
+            missing.insert(sku.clone(), kit.components.keys().cloned().collect());
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(Error::MoreKits(missing)) }
 }
 
 /// The locked thresholds of SKUs that a channel is told of, and of those that a command sets.
@@ -429,6 +620,24 @@ pub(super) async fn save(
     if !changes.skus.is_empty() {
         store::policies::upsert_sku_policies(conn, &changes.skus).await?;
     }
+    if !changes.kits.is_empty() {
+        store::kits::upsert_kits(conn, &changes.kits).await?;
+    }
+    if !changes.new_kits.is_empty() {
+        store::kits::mark_kit_levels(conn, &changes.new_kits).await?;
+    }
+    if !changes.kit_levels.is_empty() {
+        store::kits::upsert_kit_levels(conn, &changes.kit_levels, now).await?;
+    }
+    if !changes.tracking.is_empty() {
+        store::lots::upsert_tracking(conn, &changes.tracking).await?;
+    }
+    if !changes.new_lots.is_empty() {
+        store::lots::insert_lots(conn, &changes.new_lots, now).await?;
+    }
+    if !changes.lots.is_empty() {
+        store::lots::save_lot_levels(conn, &changes.lots).await?;
+    }
     let (recounted, counters) = &changes.recounted;
     if !recounted.is_empty() {
         store::caps::replace_counters(conn, recounted, counters).await?;
@@ -482,6 +691,7 @@ fn hold_id(command: &Command) -> Option<HoldId> {
         | Command::Follow { .. }
         | Command::Reconsider { .. }
         | Command::SetPolicies(_)
+        | Command::TellShortDated { .. }
         | Command::ReleaseFences { .. } => None,
     }
 }
@@ -506,6 +716,9 @@ fn counters(
         {
             for (key, _) in &hold.lines {
                 want(&key.sku, hold.shopper.as_ref(), hold.channel.as_ref());
+                for component in rulebook.kits.get(&key.sku).into_iter().flat_map(|kit| kit.components.keys()) {
+                    want(component, hold.shopper.as_ref(), hold.channel.as_ref());
+                }
             }
         }
     }

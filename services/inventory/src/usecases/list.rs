@@ -8,18 +8,32 @@ use super::{Error, Inventory};
 pub use crate::store::{
     ledger::{StockAsOf, StoredMovement},
     locations::LocationFilter,
+    lots::{AfterLot, StoredLot, StoredSerial},
     stock_levels::StoredLevel,
 };
 use crate::{
     domain::{
         Refusal,
         hold::StockHold,
+        kit::Kit,
         location::Location,
+        lot::{LotNumber, Tracking},
         policy::{RingFence, SkuPolicy, StockPolicy},
         stock_level::LevelKey,
     },
     store,
 };
+
+/// Movements of one serial number that are read.
+const MAX_HISTORY: i64 = 100;
+
+/// Where a serial number is, and how it came there.
+#[derive(Debug, Clone)]
+pub struct SerialHistory {
+    pub serial: StoredSerial,
+    /// Newest first.
+    pub movements: Vec<StoredMovement>,
+}
 
 impl Inventory {
     pub async fn get_location(&self, location_id: LocationId) -> Result<Location, Error> {
@@ -98,6 +112,41 @@ impl Inventory {
         limit: i64,
     ) -> Result<Vec<RingFence>, Error> {
         Ok(store::policies::list_ring_fences(&self.pool, sku, location, after, limit).await?)
+    }
+
+    pub async fn list_kits(
+        &self,
+        kit: Option<&Sku>,
+        component: Option<&Sku>,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Kit>, Error> {
+        Ok(store::kits::list_kits(&self.pool, kit, component, after, limit).await?)
+    }
+
+    pub async fn list_tracking(&self, after: &str, limit: i64) -> Result<Vec<Tracking>, Error> {
+        Ok(store::lots::list_tracking(&self.pool, after, limit).await?)
+    }
+
+    /// Lots, or serial numbers, that are on hand.
+    pub async fn list_lots(
+        &self,
+        sku: &Sku,
+        location: Option<&LocationId>,
+        serial: bool,
+        after: AfterLot<'_>,
+        limit: i64,
+    ) -> Result<Vec<StoredLot>, Error> {
+        Ok(store::lots::list_stored_lots(&self.pool, sku, location, serial, after, limit).await?)
+    }
+
+    /// A serial number that ever came, with its last movements.
+    pub async fn get_serial(&self, sku: Sku, serial: LotNumber) -> Result<SerialHistory, Error> {
+        let Some(found) = store::lots::find_serial(&self.pool, &sku, &serial).await? else {
+            return Err(Refusal::SerialNotFound { sku, serial }.into());
+        };
+        let movements = store::lots::list_movements_of(&self.pool, &sku, &serial, MAX_HISTORY).await?;
+        Ok(SerialHistory { serial: found, movements })
     }
 
     pub async fn list_sku_policies(&self, after: &str, limit: i64) -> Result<Vec<SkuPolicy>, Error> {

@@ -18,6 +18,7 @@ pub mod get_availability;
 pub mod hold_stock;
 pub mod inbounds;
 pub mod keep_ledger;
+pub mod known_kits;
 pub mod list;
 pub mod move_stock;
 pub mod post_movement;
@@ -77,6 +78,9 @@ pub enum Error {
     Overloaded,
     #[error("a twin of this request is at work")]
     Conflict,
+    /// A group named kits whose components it had not locked: it runs again with them.
+    #[error("kits are other than they were known")]
+    MoreKits(known_kits::Parts),
     #[error("the database is away")]
     Unavailable(#[source] sqlx::Error),
     #[error("the database answered something unexpected")]

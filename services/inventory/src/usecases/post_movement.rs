@@ -72,7 +72,7 @@ impl Inventory {
                 // What a partner owns is known by agreement before there is anything of it.
                 let consigns = command.lines.iter().any(PostLine::consigns);
                 let set = if consigns { keys.iter().cloned().collect() } else { BTreeSet::new() };
-                let rulebook = execute::rules_of(conn, &levels, set, &[]).await?;
+                let rulebook = execute::rules_of(conn, &levels, set, now).await?;
                 let thresholds = execute::thresholds_of(conn, &levels, &rulebook, &[]).await?;
                 let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook).watched_by(thresholds);
                 let answer = Answer::Levels(shelf.post(command)?, now);

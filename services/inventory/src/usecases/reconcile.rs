@@ -4,7 +4,10 @@
 //! looks wrong, and what was found wrong before, is then assessed exactly, in one snapshot, and written down or closed.
 //! Rounds only read levels and lock nothing. A repair takes the level's lock as every change does.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use oneshelf_kit::{
     auth::Caller,
@@ -19,7 +22,7 @@ use crate::{
         Refusal,
         drift::{Assessment, Finding, Repaired, repaired},
         event::Event,
-        group,
+        group, kit,
         stock_level::LevelKey,
     },
     events, store,
@@ -125,7 +128,7 @@ impl Inventory {
                 }
                 store::stock_levels::insert_empty_levels(conn, level_keys, now).await?;
                 let mut levels = store::stock_levels::lock_stock_levels(conn, level_keys).await?;
-                let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), &[]).await?;
+                let rulebook = execute::rules_of(conn, &levels, BTreeSet::new(), now).await?;
                 let thresholds = execute::thresholds_of(conn, &levels, &rulebook, &[]).await?;
                 // After the lock, and as a statement of its own: so it sees all that was ever written under that lock.
                 let assessed = store::drift::assess(conn, level_keys).await?;
@@ -137,6 +140,9 @@ impl Inventory {
                     after: assessment.expected,
                     version: assessment.level_version,
                 };
+                if assessment.drifts() && rulebook.tracked(&level_key.sku).is_some() {
+                    return Err(Refusal::SkuTracked { sku: level_key.sku.clone() }.into());
+                }
                 if assessment.drifts() {
                     let right = repaired(level_key, &level, assessment.expected)?;
                     outcome.version = right.version;
@@ -155,6 +161,13 @@ impl Inventory {
                     store::thresholds::save_thresholds(conn, &settled).await?;
                     let mut changed = vec![group::level_changed(&rulebook, level_key, right, now)];
                     changed.extend(settled.crossings.into_iter().map(Event::StockCrossed));
+                    levels.insert(level_key.clone(), right);
+                    let touched = HashSet::from([level_key.clone()]);
+                    let (kits, told) = kit::announce(&rulebook, &levels, &touched, &HashSet::new(), now);
+                    changed.extend(told);
+                    if !kits.is_empty() {
+                        store::kits::upsert_kit_levels(conn, &kits, now).await?;
+                    }
                     outbox::append(conn, schema, &events::publish(&changed, &clock, now), now).await?;
                 }
                 store::drift::resolve_findings(conn, &[level_key], now).await?;

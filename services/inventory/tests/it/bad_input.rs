@@ -10,6 +10,8 @@ use crate::{
     channel_changed::register,
     consignments::agreement,
     costs::set_costs,
+    kits::{kit, set_kits},
+    lots::{line, receipt, serials, set_tracking},
     reorder::{reorder_policy, set_reorder},
     support::{Shelf, fields, location, reason, stock_lines},
     thresholds::set_thresholds,
@@ -99,6 +101,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
             },
         )
         .optional(&["reference", "effective_time"])
+        .elsewhere(&["lines.lots"])
         .at_most(&[("lines", 2_000)]),
         Good::new(
             "AdjustStock",
@@ -109,6 +112,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
                     sku: "A".to_owned(),
                     delta: 1,
                     bucket: pb::StockBucket::Damaged.into(),
+                    ..Default::default()
                 }],
                 reason: pb::AdjustmentReason::Count.into(),
                 reference: reference.clone(),
@@ -117,6 +121,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
         )
         .optional(&["lines.bucket", "reference", "effective_time"])
         .signed(&["lines.delta"])
+        .elsewhere(&["lines.lots"])
         .at_most(&[("lines", 2_000)]),
         Good::new(
             "ReturnStock",
@@ -130,6 +135,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
             },
         )
         .optional(&["bucket", "reference", "effective_time"])
+        .elsewhere(&["lines.lots"])
         .at_most(&[("lines", 2_000)]),
         Good::new(
             "RecordSoldStock",
@@ -142,6 +148,7 @@ fn movements(shelf: &Shelf) -> Vec<Good> {
             },
         )
         .optional(&["reference", "effective_time"])
+        .elsewhere(&["lines.lots"])
         .at_most(&[("lines", 2_000)]),
     ]
 }
@@ -432,6 +439,54 @@ async fn costs(shelf: &mut Shelf) -> Vec<Good> {
     ]
 }
 
+fn kits(shelf: &Shelf) -> Vec<Good> {
+    vec![
+        Good::new("SetKits", &set_kits(shelf, vec![kit("SET", &[("A", 1)])]))
+            .elsewhere(&["lines.expected_version", "lines.kit.audit"])
+            .at_most(&[("lines", 20), ("lines.kit.components", 50)]),
+        Good::new(
+            "ListKits",
+            &pb::ListKitsRequest {
+                sku: "SET".to_owned(),
+                component_sku: "A".to_owned(),
+                page_size: 1,
+                page_token: "SET".to_owned(),
+            },
+        )
+        .optional(&["sku", "component_sku"]),
+    ]
+}
+
+async fn lots(shelf: &mut Shelf) -> Vec<Good> {
+    for (sku, kind) in [("MILK", pb::TrackingKind::Lot), ("PHONE", pb::TrackingKind::Serial)] {
+        shelf.client.set_tracking(set_tracking(shelf, sku, kind, 0)).await.unwrap();
+    }
+    let goods = vec![line("MILK", serials(&["L1", "L2"])), line("PHONE", serials(&["S1", "S2"]))];
+    shelf.client.receive_stock(receipt(shelf, "WH", goods)).await.unwrap();
+    let lots = pb::ListLotsRequest {
+        sku: "MILK".to_owned(),
+        location_id: wh(),
+        page_size: 1,
+        page_token: "WH\tsellable\tL1".to_owned(),
+    };
+    let list = pb::ListSerialsRequest {
+        sku: "PHONE".to_owned(),
+        location_id: wh(),
+        page_size: 1,
+        page_token: "WH\tsellable\tS1".to_owned(),
+    };
+    vec![
+        Good::new("SetTracking", &set_tracking(shelf, "TEA", pb::TrackingKind::Lot, 30))
+            .optional(&["lines.tracking.minimum_shelf_life_days"])
+            .elsewhere(&["lines.expected_version", "lines.tracking.audit"])
+            .at_most(&[("lines", 50)]),
+        Good::new("ListTracking", &pb::ListTrackingRequest { page_size: 1, page_token: "MILK".to_owned() }),
+        Good::new("ListLots", &lots).optional(&["location_id"]),
+        Good::new("ListSerials", &list).optional(&["location_id"]),
+        Good::new("GetSerial", &pb::GetSerialRequest { sku: "PHONE".to_owned(), serial: "S1".to_owned() }),
+    ]
+}
+
 #[tokio::test]
 async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     let mut shelf = Shelf::stocked().await;
@@ -461,6 +516,8 @@ async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     goods.extend(thresholds(&mut shelf).await);
     goods.extend(consignments(&mut shelf).await);
     goods.extend(costs(&mut shelf).await);
+    goods.extend(kits(&shelf));
+    goods.extend(lots(&mut shelf).await);
     let (server, pool) = (&shelf.server, shelf.db.pool());
     let service = "oneshelf.inventory.v1.InventoryService";
     assert_bad_input_is_refused_but(server, pool, FILE_DESCRIPTOR_SET, service, goods, ELSEWHERE).await;

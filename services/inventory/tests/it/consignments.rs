@@ -97,7 +97,7 @@ impl Shelf {
         let request = pb::AdjustStockRequest {
             request_id: self.id(),
             location_id: "WH".to_owned(),
-            lines: vec![pb::AdjustmentLine { sku: "A".to_owned(), delta, bucket: 0 }],
+            lines: vec![pb::AdjustmentLine { sku: "A".to_owned(), delta, bucket: 0, lots: Vec::new() }],
             reason: pb::AdjustmentReason::Lost.into(),
             reference: "count".to_owned(),
             ..Default::default()

@@ -474,7 +474,7 @@ async fn close_location_is_refused_while_something_is_there_and_says_what() {
         let lost = pb::AdjustStockRequest {
             request_id: shelf.id(),
             location_id: "WH".to_owned(),
-            lines: vec![pb::AdjustmentLine { sku: sku.to_owned(), delta: -quantity, bucket: 0 }],
+            lines: vec![pb::AdjustmentLine { sku: sku.to_owned(), delta: -quantity, ..Default::default() }],
             reason: pb::AdjustmentReason::WriteOff.into(),
             ..Default::default()
         };

@@ -13,7 +13,7 @@ fn adjust(shelf: &Shelf, sku: &str, delta: i64, bucket: pb::StockBucket) -> pb::
     pb::AdjustStockRequest {
         request_id: shelf.id(),
         location_id: "WH".to_owned(),
-        lines: vec![pb::AdjustmentLine { sku: sku.to_owned(), delta, bucket: bucket.into() }],
+        lines: vec![pb::AdjustmentLine { sku: sku.to_owned(), delta, bucket: bucket.into(), ..Default::default() }],
         reason: pb::AdjustmentReason::Count.into(),
         reference: String::new(),
         effective_time: None,
@@ -99,8 +99,8 @@ async fn adjust_stock_corrects_either_way_but_not_below_nothing() {
     let bad = pb::AdjustStockRequest {
         reason: 0,
         lines: vec![
-            pb::AdjustmentLine { sku: "A".to_owned(), delta: 0, bucket: 0 },
-            pb::AdjustmentLine { sku: "A".to_owned(), delta: i64::MIN, bucket: 9 },
+            pb::AdjustmentLine { sku: "A".to_owned(), delta: 0, ..Default::default() },
+            pb::AdjustmentLine { sku: "A".to_owned(), delta: i64::MIN, bucket: 9, ..Default::default() },
         ],
         ..adjust(&shelf, "A", 1, pb::StockBucket::Sellable)
     };

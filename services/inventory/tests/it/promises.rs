@@ -5,7 +5,7 @@ use oneshelf_kit::{outbox, schema::Schema};
 use oneshelf_proto::inventory::v1 as pb;
 use tonic::Code;
 
-use crate::support::{Shelf, fields, reason};
+use crate::support::{Shelf, fields, reason, stock_lines};
 
 /// A day so many days from now.
 fn day(shelf: &Shelf, from_now: i64) -> String {
@@ -254,6 +254,58 @@ async fn commit_promise_turns_what_has_come_into_a_hold() {
     assert_eq!(reason(&shelf.client.commit_promise(again).await.unwrap_err()), "DOCUMENT_STATE");
     let bad = shelf.commit_promise("x");
     assert_eq!(fields(&shelf.client.commit_promise(bad).await.unwrap_err()), ["promise_id"]);
+    shelf.verify().await;
+}
+
+#[tokio::test]
+async fn what_becomes_free_or_comes_back_goes_first_to_promises_that_wait() {
+    let mut shelf = Shelf::stocked().await;
+    let first = shelf.promised("A", 7, 5).await.promise_id;
+    shelf.order_of_a(12, 3).await;
+    let waiting = shelf.promised("A", 12, 6).await;
+    assert_eq!((waiting.lines[0].waiting, shelf.level("A").await), (12, (10, 7, 3)));
+    let cancel = shelf.cancel_promise(&first);
+    shelf.client.cancel_promise(cancel).await.unwrap();
+    assert_eq!(shelf.read_promise(&waiting.promise_id).await.lines[0].waiting, 5);
+    assert_eq!(shelf.level("A").await, (10, 7, 3), "what was the first's is the next's, and no more");
+    let back = pb::ReturnStockRequest {
+        request_id: shelf.id(),
+        location_id: "WH".to_owned(),
+        lines: stock_lines(&[("A", 2)]),
+        ..Default::default()
+    };
+    shelf.client.return_stock(back).await.unwrap();
+    assert_eq!(shelf.read_promise(&waiting.promise_id).await.lines[0].waiting, 3);
+    let found = pb::AdjustStockRequest {
+        request_id: shelf.id(),
+        location_id: "WH".to_owned(),
+        lines: vec![pb::AdjustmentLine { sku: "A".to_owned(), delta: 1, ..Default::default() }],
+        reason: pb::AdjustmentReason::Found.into(),
+        ..Default::default()
+    };
+    shelf.client.adjust_stock(found).await.unwrap();
+    // A transfer that is not sent after all frees what it held.
+    let transfer = pb::CreateTransferRequest {
+        request_id: shelf.id(),
+        source_location_id: "WH".to_owned(),
+        destination_location_id: "SHOP".to_owned(),
+        lines: vec![pb::TransferQuantity { sku: "A".to_owned(), quantity: 3 }],
+        ..Default::default()
+    };
+    let transfer_id = transfer.request_id.clone();
+    shelf.client.create_transfer(transfer).await.unwrap();
+    let (request_id, id) = (shelf.id(), transfer_id.clone());
+    let approve = pb::ApproveTransferRequest { request_id, transfer_id: id, ..Default::default() };
+    shelf.client.approve_transfer(approve).await.unwrap();
+    let (request_id, id) = (shelf.id(), transfer_id.clone());
+    let allocate = pb::AllocateTransferRequest { request_id, transfer_id: id, ..Default::default() };
+    shelf.client.allocate_transfer(allocate).await.unwrap();
+    let cancel = pb::CancelTransferRequest { request_id: shelf.id(), transfer_id, ..Default::default() };
+    shelf.client.cancel_transfer(cancel).await.unwrap();
+    assert_eq!(shelf.read_promise(&waiting.promise_id).await.lines[0].waiting, 0);
+    assert_eq!(shelf.level("A").await, (13, 12, 1));
+    let commit = shelf.commit_promise(&waiting.promise_id);
+    shelf.client.commit_promise(commit).await.unwrap();
     shelf.verify().await;
 }
 

@@ -194,7 +194,7 @@ async fn suggest_reorder_terms_computes_from_whole_days_of_sales() {
     let lost = pb::AdjustStockRequest {
         request_id: shelf.id(),
         location_id: "WH".to_owned(),
-        lines: vec![pb::AdjustmentLine { sku: "A".to_owned(), delta: -50, bucket: 0 }],
+        lines: vec![pb::AdjustmentLine { sku: "A".to_owned(), delta: -50, bucket: 0, lots: Vec::new() }],
         reason: pb::AdjustmentReason::Lost.into(),
         ..Default::default()
     };

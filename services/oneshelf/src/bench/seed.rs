@@ -91,6 +91,7 @@ async fn stock(stage: &Stage, api: &mut Api, skus: &[String]) -> anyhow::Result<
         .map(|sku| inventory::StockLine {
             sku: sku.clone(),
             quantity: if sku == SCARCE_SKU { SCARCE_UNITS } else { PLENTY },
+            ..Default::default()
         })
         .collect();
     api.inventory

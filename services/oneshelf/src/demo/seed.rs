@@ -151,8 +151,10 @@ async fn stock(api: &mut Api, id: &impl Fn(&str) -> String, articles: &[shop::Ar
     let shops = shop::SHOPS.map(|shop| (shop, SHOP_UNITS));
     for (location, quantity) in std::iter::once((shop::WAREHOUSE, WAREHOUSE_UNITS)).chain(shops) {
         for (number, page) in articles.chunks(1_000).enumerate() {
-            let lines =
-                page.iter().map(|article| inventory::StockLine { sku: article.sku.clone(), quantity }).collect();
+            let lines = page
+                .iter()
+                .map(|article| inventory::StockLine { sku: article.sku.clone(), quantity, ..Default::default() })
+                .collect();
             api.inventory
                 .receive_stock(inventory::ReceiveStockRequest {
                     request_id: id(&format!("opening {location} {number}")),

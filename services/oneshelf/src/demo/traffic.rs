@@ -307,7 +307,7 @@ impl Visit {
         for location in std::iter::once(shop::WAREHOUSE).chain(shop::SHOPS) {
             let lines = self.articles[first..first + 100]
                 .iter()
-                .map(|article| inventory::StockLine { sku: article.sku.clone(), quantity: 10 })
+                .map(|article| inventory::StockLine { sku: article.sku.clone(), quantity: 10, ..Default::default() })
                 .collect();
             let receipt = inventory::ReceiveStockRequest {
                 request_id: self.id(),

@@ -284,7 +284,7 @@ impl Year {
             lines: lines
                 .iter()
                 .map(|at| &document.lines[*at])
-                .map(|line| AdjustmentLine { sku: self.sku(line.sku), delta: line.quantity, bucket: 0 })
+                .map(|line| AdjustmentLine { sku: self.sku(line.sku), delta: line.quantity, ..Default::default() })
                 .collect(),
             reason: reason.into(),
             reference: reference(document),
@@ -297,7 +297,10 @@ impl Year {
         ReceiveStockRequest {
             request_id: self.ids.of(&format!("receipt/{month}/{}/{first}", place.code())),
             location_id: place.code().to_owned(),
-            lines: lines.iter().map(|(sku, quantity)| StockLine { sku: self.sku(*sku), quantity: *quantity }).collect(),
+            lines: lines
+                .iter()
+                .map(|(sku, quantity)| StockLine { sku: self.sku(*sku), quantity: *quantity, ..Default::default() })
+                .collect(),
             reference: format!("goods-in {month}"),
             effective_time: Some(timestamp(month.start())),
         }

@@ -126,5 +126,8 @@ impl Inventory {
 }
 
 fn stock_lines(units: &[SkuUnits]) -> Vec<StockLine> {
-    units.iter().map(|line| StockLine { sku: line.sku.to_string(), quantity: line.quantity }).collect()
+    units
+        .iter()
+        .map(|line| StockLine { sku: line.sku.to_string(), quantity: line.quantity, ..Default::default() })
+        .collect()
 }

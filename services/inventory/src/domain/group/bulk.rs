@@ -51,6 +51,8 @@ pub enum RowRefusal {
     InsufficientStock,
     QuantityOverflow,
     LocationClosed,
+    SkuIsKit,
+    SkuTracked,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,10 +115,14 @@ impl Shelf {
         if delta == 0 {
             return result(RowOutcome::Unchanged, before);
         }
+        if self.rulebook.tracked(&row.key.sku).is_some() {
+            return result(RowOutcome::Refused(RowRefusal::SkuTracked), before);
+        }
         if let Err(refusal) = level.shift(&row.key, place, row.bucket, delta, Strength::Correction) {
             let refusal = match refusal {
                 Refusal::InsufficientStock { .. } => RowRefusal::InsufficientStock,
                 Refusal::LocationClosed { .. } => RowRefusal::LocationClosed,
+                Refusal::SkuIsKit { .. } => RowRefusal::SkuIsKit,
                 _ => RowRefusal::QuantityOverflow,
             };
             return result(RowOutcome::Refused(refusal), before);
@@ -134,6 +140,7 @@ impl Shelf {
             reference: change.reference.clone(),
             level_version: self.version_after(&row.key),
             effective_at: change.effective_at,
+            lot: None,
         });
         self.touched.insert(row.key.clone());
         result(RowOutcome::Applied, before + delta)

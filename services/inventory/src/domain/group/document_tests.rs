@@ -336,7 +336,7 @@ impl Script {
                 hold_ids,
                 kind,
                 location: key.location.clone(),
-                lines: vec![MoveLine { key, bucket: Bucket::Sellable, delta }],
+                lines: vec![MoveLine { key, bucket: Bucket::Sellable, delta, lots: Vec::new() }],
                 reference: String::new(),
                 effective_at: now,
             })

@@ -9,6 +9,8 @@ use oneshelf_values::Sku;
 use super::{
     super::{
         error::Refusal,
+        kit::{Components, Kit},
+        lot::{Tracking, TrackingTerms},
         policy::{Audit, FenceOwner, FenceTerms, RingFence, SkuPolicy, SkuTerms, StockPolicy, StockTerms},
         stock_level::LevelKey,
         threshold::Threshold,
@@ -31,6 +33,8 @@ pub enum PolicyChange {
     Skus(Vec<Line<Sku, SkuTerms>>),
     /// The SKUs' levels are all locked, as for their policies.
     Thresholds(Vec<ThresholdLine>),
+    Kits(Vec<Line<Sku, Components>>),
+    Tracking(Vec<Line<Sku, TrackingTerms>>),
 }
 
 impl PolicyChange {
@@ -41,6 +45,8 @@ impl PolicyChange {
             Self::Fences(lines) => Box::new(lines.iter().map(|line| &line.key.0.sku)),
             Self::Skus(lines) => Box::new(lines.iter().map(|line| &line.key)),
             Self::Thresholds(lines) => Box::new(lines.iter().map(|line| &line.key.0)),
+            Self::Kits(lines) => Box::new(lines.iter().map(|line| &line.key)),
+            Self::Tracking(lines) => Box::new(lines.iter().map(|line| &line.key)),
         }
     }
 }
@@ -70,6 +76,8 @@ pub enum Policies {
     Fences(Vec<RingFence>),
     Skus(Vec<SkuPolicy>),
     Thresholds(Vec<Threshold>),
+    Kits(Vec<Kit>),
+    Tracking(Vec<Tracking>),
 }
 
 impl Shelf {
@@ -78,6 +86,10 @@ impl Shelf {
             PolicyChange::Stock(lines) => {
                 for (place, line) in lines.iter().enumerate() {
                     self.require_level(&line.key)?;
+                    // What is not there yet has no lot to be given.
+                    if line.terms.backorder_limit > 0 {
+                        self.refuse_tracked(&line.key.sku)?;
+                    }
                     line.expect(place, self.rulebook.policies.get(&line.key).map(|policy| &policy.audit))?;
                 }
                 Policies::Stock(lines.iter().map(|line| self.set_stock(line, &command.by, now)).collect())
@@ -91,11 +103,17 @@ impl Shelf {
             }
             PolicyChange::Skus(lines) => {
                 for (place, line) in lines.iter().enumerate() {
+                    // What a kit's components hold is capped, component by component.
+                    if line.terms.is_capped() && self.rulebook.kits.get(&line.key).is_some() {
+                        return Err(Refusal::SkuIsKit { sku: line.key.clone() });
+                    }
                     line.expect(place, self.rulebook.skus.get(&line.key).map(|policy| &policy.audit))?;
                 }
                 Policies::Skus(lines.iter().map(|line| self.set_sku(line, &command.by, now)).collect())
             }
             PolicyChange::Thresholds(lines) => Policies::Thresholds(self.set_thresholds(lines, &command.by, now)?),
+            PolicyChange::Tracking(lines) => Policies::Tracking(self.set_tracking(lines, &command.by, now)?),
+            PolicyChange::Kits(lines) => Policies::Kits(self.set_kits(lines, &command.by, now)?),
         };
         Ok(Answer::Policies(policies))
     }
@@ -180,6 +198,10 @@ impl Shelf {
         let policy = SkuPolicy { sku: line.key.clone(), terms: line.terms.clone(), audit };
         self.rulebook.skus.insert(line.key.clone(), policy.clone());
         self.skus_set.insert(line.key.clone());
+        if self.rulebook.kits.get(&line.key).is_some() {
+            self.kits_again.insert(line.key.clone());
+            return policy;
+        }
         let keys: Vec<LevelKey> = self.levels.keys().filter(|key| key.sku == line.key).cloned().collect();
         for key in keys {
             self.rule(&key);
@@ -210,9 +232,10 @@ impl Shelf {
         self.rulebook.fences.get(key)?.iter().find(|fence| fence.owner == *owner)
     }
 
+    /// A level that there is, and that something may lie at.
     fn require_level(&self, key: &LevelKey) -> Result<(), Refusal> {
-        if self.levels.contains_key(key) {
-            return Ok(());
+        if let Some(level) = self.levels.get(key) {
+            return if level.kit { Err(Refusal::SkuIsKit { sku: key.sku.clone() }) } else { Ok(()) };
         }
         Err(Refusal::LocationNotFound { location: key.location.clone() })
     }

@@ -58,6 +58,9 @@ impl Shelf {
                 .get_mut(&line.key)
                 .ok_or_else(|| Refusal::LocationNotFound { location: command.location.clone() })?;
             undo.push((&line.key, *level));
+            if self.rulebook.tracked(&line.key.sku).is_some() {
+                return Err(Refusal::SkuTracked { sku: line.key.sku.clone() });
+            }
             if let Account::Shelf(_, bucket) = line.source {
                 level.shift(&line.key, place, bucket, -line.quantity, Strength::Correction)?;
             }
@@ -82,6 +85,7 @@ impl Shelf {
                 reference: command.reference.clone(),
                 level_version: self.version_after(&line.key),
                 effective_at: command.effective_at,
+                lot: None,
             });
             self.touched.insert(line.key.clone());
         }

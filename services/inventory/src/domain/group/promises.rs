@@ -1,5 +1,7 @@
 //! Promises for a day, on the shelf: granted on locked levels and their future, served when goods come in.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use oneshelf_values::{ChannelId, HoldTerms, PromiseId};
 use uuid::Uuid;
@@ -66,14 +68,21 @@ impl Shelf {
             PromiseAct::Cancel => {
                 let mut promise = self.open_promise(command)?;
                 promise.cancel()?;
+                let mut freed = BTreeMap::new();
                 for hold_id in &promise.held_by {
-                    self.release_for_document(*hold_id, now)?;
+                    for (key, units) in self.release_for_document(*hold_id, now)? {
+                        *freed.entry(key).or_default() += units;
+                    }
                 }
                 for line in &promise.lines {
                     if let Some(future) = self.futures.get_mut(&line.key) {
                         future.drop_claims(promise.promise_id);
                         self.changed_futures.insert(line.key.clone());
                     }
+                }
+                let mut hold_ids = command.hold_ids.iter();
+                for (key, units) in freed {
+                    self.serve_claims(&key, units, &mut hold_ids, now)?;
                 }
                 promise
             }
@@ -204,7 +213,7 @@ impl Shelf {
         Ok(())
     }
 
-    /// Gives units that have just come to the promises that wait for them, before anybody else can take them.
+    /// Gives units that have just come, or become free, to the promises that wait for them, before anybody else can take them.
     pub(super) fn serve_claims(
         &mut self,
         key: &LevelKey,

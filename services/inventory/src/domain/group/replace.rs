@@ -50,8 +50,15 @@ impl Shelf {
 
     /// What a replacement looks at, to be tried out.
     fn excerpt(&self, old: &StockHold, command: &HoldStock) -> Self {
-        let keys: HashSet<&LevelKey> =
-            old.lines.iter().map(|line| &line.key).chain(command.lines.iter().map(|(key, _)| key)).collect();
+        let kits = command.lines.iter().filter_map(|(key, _)| Some((key, self.rulebook.kits.get(&key.sku)?)));
+        let parts: Vec<LevelKey> = kits.flat_map(|(key, kit)| kit.keys(key)).collect();
+        let keys: HashSet<&LevelKey> = old
+            .lines
+            .iter()
+            .map(|line| &line.key)
+            .chain(command.lines.iter().map(|(key, _)| key))
+            .chain(&parts)
+            .collect();
         Self {
             levels: keys.iter().filter_map(|key| Some(((*key).clone(), *self.levels.get(*key)?))).collect(),
             holds: HashMap::from([(old.hold_id, old.clone())]),

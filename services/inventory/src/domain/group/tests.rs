@@ -51,7 +51,7 @@ fn moved(kind: MoveKind, key: LevelKey, delta: i64) -> Command {
         hold_ids: HoldIds::new(Uuid::nil()),
         kind,
         location: key.location.clone(),
-        lines: vec![MoveLine { key, bucket: Bucket::Sellable, delta }],
+        lines: vec![MoveLine { key, bucket: Bucket::Sellable, delta, lots: Vec::new() }],
         reference: String::new(),
         effective_at: start(),
     })

@@ -161,8 +161,9 @@ impl Shelf {
                     })
                     .collect();
                 self.book(&cause, &postings)?;
+                goods_in = back.iter().map(|(sku, units)| (transfer.source_key(sku), *units)).collect();
                 if let Some(hold_id) = hold_id {
-                    self.release_for_document(hold_id, now)?;
+                    goods_in.extend(self.release_for_document(hold_id, now)?);
                 }
             }
         }

@@ -159,6 +159,8 @@ pub fn row_results(results: &[RowResult]) -> Vec<proto::RowResult> {
                         RowRefusal::InsufficientStock => proto::RowRefusal::InsufficientStock,
                         RowRefusal::QuantityOverflow => proto::RowRefusal::QuantityOverflow,
                         RowRefusal::LocationClosed => proto::RowRefusal::LocationClosed,
+                        RowRefusal::SkuIsKit => proto::RowRefusal::SkuIsKit,
+                        RowRefusal::SkuTracked => proto::RowRefusal::SkuTracked,
                     },
                 ),
             };

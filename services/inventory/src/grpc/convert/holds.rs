@@ -199,6 +199,27 @@ pub fn hold_message(hold: &StockHold, now: DateTime<Utc>) -> proto::Hold {
                 held: hold.promise.granted()[place],
                 committed: hold.promise.split(place, now).committed,
                 available: line.available,
+                kit: line.part_of.map(|part| part.kit as i32),
+                units_per_kit: line.part_of.map_or(0, |part| part.units),
+                lots: line
+                    .lots
+                    .iter()
+                    .map(|(lot, units)| proto::HeldLot { lot: lot.to_string(), quantity: *units })
+                    .collect(),
+            })
+            .collect(),
+        kits: hold
+            .kits
+            .iter()
+            .enumerate()
+            .map(|(place, kit)| proto::HoldKit {
+                sku: kit.key.sku.as_str().to_owned(),
+                location_id: kit.key.location.as_str().to_owned(),
+                requested: kit.requested,
+                held: hold.kits_in(place, |line| hold.promise.granted()[line]).unwrap_or(0),
+                committed: hold.kits_in(place, |line| hold.promise.split(line, now).committed).unwrap_or(0),
+                available: kit.available,
+                version: kit.version,
             })
             .collect(),
         expire_time: hold.expires_at().map(timestamp),

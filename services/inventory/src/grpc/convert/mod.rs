@@ -7,8 +7,10 @@ mod costs;
 mod counts;
 mod holds;
 mod inbounds;
+mod kits;
 mod ledger;
 mod locations;
+mod lots;
 mod movements;
 mod pages;
 mod policies;
@@ -40,11 +42,16 @@ pub use self::{
         after_due, amend_purchase_order, cancel_purchase_order, close_inbound, create_asn, create_purchase_order,
         inbound_due_filter, inbound_due_message, inbound_filter, inbound_id, inbound_message, receive_inbound,
     },
+    kits::{kit_filters, kit_message, kits_response, set_kits},
     ledger::{
         drift_message, export_request, finding_id, new_reason_code, posting, reason_code_message, repair,
         repair_message, resume_token,
     },
     locations::{location_filter, location_id, location_message, location_ref, location_update, new_location},
+    lots::{
+        lot_message, lot_place, lot_token, lots_of, serial_history_message, serial_message, serial_request,
+        set_tracking, tracking_message, trackings_response,
+    },
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
     pages::{LevelsPage, MovementsPage, after_level, level_token, levels_page, movement_token, movements_page},
     policies::{
@@ -210,6 +217,11 @@ fn complete<T>(violations: Violations, values: Option<T>) -> Result<T, Status> {
 /// A malformed token of the list of locations is refused.
 pub fn location_token(token: &str) -> Result<(), Status> {
     if token.is_empty() || token.parse::<LocationId>().is_ok() { Ok(()) } else { Err(bad_token()) }
+}
+
+/// A malformed token of a list by SKU is refused.
+pub fn sku_token(token: &str) -> Result<(), Status> {
+    if token.is_empty() || token.parse::<Sku>().is_ok() { Ok(()) } else { Err(bad_token()) }
 }
 
 pub fn page_size(asked: i32, default: i64, most: i64) -> Result<i64, Status> {

@@ -6,7 +6,10 @@ use oneshelf_proto::inventory::v1 as proto;
 use prost::Message;
 use tonic::Status;
 
-use super::{MAX_LINES, MAX_QUANTITY, complete, instant, line_count, location, quantity, reference, request_id, sku};
+use super::{
+    MAX_LINES, MAX_QUANTITY, complete, instant, line_count, location, lots::NamedLots, quantity, reference, request_id,
+    sku,
+};
 use crate::{
     domain::{
         availability::Breakdown,
@@ -38,6 +41,7 @@ pub fn movement(fields: &MoveFields<'_>, request: &impl Message) -> Result<(Key,
     let bucket = bucket(&mut violations, "bucket", fields.bucket);
     line_count(&mut violations, "lines", fields.lines.len());
     let sign = if fields.kind == MoveKind::Sale { -1 } else { 1 };
+    let mut lots = NamedLots::default();
     let lines = fields
         .lines
         .iter()
@@ -46,10 +50,12 @@ pub fn movement(fields: &MoveFields<'_>, request: &impl Message) -> Result<(Key,
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
             let quantity = quantity(&mut violations, format!("lines[{place}].quantity"), line.quantity, 1);
+            let lots = lots.read(&mut violations, place, &line.lots, line.quantity);
             Some(MoveLine {
                 key: LevelKey { sku: sku?, location: location.clone()? },
                 bucket: bucket?,
                 delta: sign * quantity?,
+                lots,
             })
         })
         .collect();
@@ -69,6 +75,7 @@ pub fn adjustment(request: &proto::AdjustStockRequest) -> Result<(Key, Moved), S
     let id = request_id(&mut violations, &request.request_id);
     let location = location(&mut violations, "location_id", &request.location_id);
     line_count(&mut violations, "lines", request.lines.len());
+    let mut lots = NamedLots::default();
     let lines = request
         .lines
         .iter()
@@ -83,10 +90,12 @@ pub fn adjustment(request: &proto::AdjustStockRequest) -> Result<(Key, Moved), S
                     format!("must not be zero, and at most {MAX_QUANTITY} either way"),
                 );
             }
+            let lots = lots.read(&mut violations, place, &line.lots, line.delta.saturating_abs());
             Some(MoveLine {
                 key: LevelKey { sku: sku?, location: location.clone()? },
                 bucket: bucket?,
                 delta: line.delta,
+                lots,
             })
         })
         .collect();
@@ -175,7 +184,12 @@ pub fn movement_message(movement: StoredMovement) -> proto::Movement {
         (None, _) => kind,
     };
     proto::Movement {
-        movement_id: format!("{}/{}", movement.movement_id, movement.line_no),
+        // A line of a tracked SKU is as many entries as it names lots.
+        movement_id: match &movement.lot {
+            None => format!("{}/{}", movement.movement_id, movement.line_no),
+            Some(lot) => format!("{}/{}/{lot}", movement.movement_id, movement.line_no),
+        },
+        lot: movement.lot.unwrap_or_default(),
         sequence: movement.entry_id,
         sku: movement.sku,
         source: account(movement.source, movement.source_location_id),

@@ -16,7 +16,7 @@ use crate::{
     },
     time::timestamp,
     usecases::{
-        explain_availability::{Explained, Explanation},
+        explain_availability::{Explained, Explanation, PartOfKit},
         figures::Who,
         find_pickup::{Place, Wanted},
         get_availability::Availability,
@@ -184,6 +184,18 @@ fn explained_message(one: Explained) -> proto::LocationExplanation {
         available: figure.available,
         oversold: one.oversold,
         version: one.version,
+        short_dated: figure.short_dated,
+        kit_parts: {
+            let least = one.parts.iter().map(|part| part.kits).min();
+            let message = |part: PartOfKit| proto::KitPartExplanation {
+                sku: part.sku.to_string(),
+                units: part.units,
+                kits: part.kits,
+                limiting: Some(part.kits) == least,
+                part: Some(explained_message(part.explained)),
+            };
+            one.parts.into_iter().map(message).collect()
+        },
     }
 }
 

@@ -183,7 +183,10 @@ pub fn location(location_id: &str, kind: pb::LocationKind, oversell_facts: bool)
 }
 
 pub fn stock_lines(lines: &[(&str, i64)]) -> Vec<pb::StockLine> {
-    lines.iter().map(|(sku, quantity)| pb::StockLine { sku: (*sku).to_owned(), quantity: *quantity }).collect()
+    lines
+        .iter()
+        .map(|(sku, quantity)| pb::StockLine { sku: (*sku).to_owned(), quantity: *quantity, ..Default::default() })
+        .collect()
 }
 
 /// The fields that a refusal names.

@@ -115,7 +115,11 @@ impl Desk {
             location_id: location_id.to_owned(),
             lines: lines
                 .iter()
-                .map(|(sku, quantity)| stock::StockLine { sku: (*sku).to_owned(), quantity: *quantity })
+                .map(|(sku, quantity)| stock::StockLine {
+                    sku: (*sku).to_owned(),
+                    quantity: *quantity,
+                    ..Default::default()
+                })
                 .collect(),
             ..Default::default()
         };
