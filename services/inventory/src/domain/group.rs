@@ -7,7 +7,11 @@
 pub mod bulk;
 pub mod posting;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use oneshelf_values::{
@@ -31,12 +35,15 @@ use super::{
     location::LocationState,
     policy::{Asker, FenceOwner, RingFence, Rulebook, Rules, SkuPolicy, SkuTerms, StockPolicy},
     promise::Promise,
+    sourcing::{Boards, NodeDay, SourceRequest},
     stock_level::{Bucket, Level, LevelKey, Strength},
     transfer::Transfer,
 };
 
 mod counts;
 mod inbounds;
+mod moves;
+mod network;
 mod policies;
 mod promises;
 mod replace;
@@ -44,6 +51,7 @@ mod transfers;
 
 pub use counts::{CountAct, CountCommand, NewCount};
 pub use inbounds::{InboundAct, InboundCommand, NewInbound};
+pub use moves::{MoveHold, Moved};
 pub use promises::{NewPromise, PromiseAct, PromiseCommand};
 pub use transfers::{NewTransfer, TransferAct, TransferCommand};
 
@@ -66,6 +74,7 @@ pub enum Command {
         hold_id: HoldId,
     },
     Move(MoveStock),
+    MoveHold(Box<MoveHold>),
     Transfer(Box<TransferCommand>),
     Count(Box<CountCommand>),
     Inbound(Box<InboundCommand>),
@@ -98,6 +107,8 @@ pub struct HoldStock {
     /// These units were promised before: what is kept back for others does not count against them.
     pub owed: bool,
     pub lines: Vec<(LevelKey, i64)>,
+    /// What is to be sourced besides: it needs a channel.
+    pub sourcing: Option<Box<SourceRequest>>,
 }
 
 #[derive(Debug, Clone)]
@@ -233,6 +244,13 @@ pub struct Shelf {
     read_claims: HashMap<(PromiseId, usize), Claim>,
     promise_holds: Vec<(PromiseId, HoldId)>,
     new_claims: i64,
+    /// For network holds and moves of them: candidates, and the locked places of their days.
+    boards: Option<Arc<Boards>>,
+    days: HashMap<NodeDay, i32>,
+    /// With the location's capacity where a place was taken.
+    changed_days: BTreeMap<NodeDay, Option<i32>>,
+    moved_holds: BTreeSet<HoldId>,
+    moves: Vec<Moved>,
 }
 
 /// Units that move for a document.
@@ -306,6 +324,12 @@ impl Shelf {
         Self { counters, whole, ..self }
     }
 
+    /// With what network holds may be sourced from, and the locked days of their locations.
+    #[must_use]
+    pub fn sourced_from(self, boards: Arc<Boards>, days: HashMap<NodeDay, i32>) -> Self {
+        Self { boards: Some(boards), days, ..self }
+    }
+
     /// Applies one command, or refuses it and leaves everything as it was.
     pub fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         match command {
@@ -318,6 +342,7 @@ impl Shelf {
             Command::Extend { hold_id, until, longest } => self.extend(*hold_id, *until, *longest, now),
             Command::Expire { hold_id } => self.expire(*hold_id, now),
             Command::Move(moved) => self.shift(moved, now),
+            Command::MoveHold(command) => self.move_hold(command, now),
             Command::Transfer(command) => self.transfer(command, now),
             Command::Count(command) => self.count(command, now),
             Command::Inbound(command) => self.inbound(command, now),
@@ -384,6 +409,7 @@ impl Shelf {
             .flat_map(|sku| self.counters.of(sku))
             .map(|(counter, held)| (counter.clone(), held))
             .collect();
+        let days = self.changed_days.iter().map(|(day, full)| (day.clone(), self.days[day], *full)).collect();
         let skus = self.skus_set.iter().filter_map(|sku| self.rulebook.skus.get(sku).cloned()).collect();
         let granted: HashSet<HoldId> = self.granted.iter().copied().collect();
         Changes {
@@ -410,6 +436,9 @@ impl Shelf {
             promises: self.changed_documents.promises.iter().map(|id| self.documents.promises[id].clone()).collect(),
             claims,
             promise_holds: self.promise_holds,
+            days,
+            moved: self.moved_holds.iter().map(|id| self.holds[id].clone()).collect(),
+            moves: self.moves,
         }
     }
 
@@ -437,12 +466,17 @@ impl Shelf {
         if matches!(command.terms, HoldTerms::Soft { expires_at } if expires_at > latest) {
             return Err(Refusal::HoldLifeExceeded { hold_id: command.hold_id, latest });
         }
+        let network = command.sourcing.as_deref().map(|request| self.source(command, request, now)).transpose()?;
+        let (asked, sourced) = match network {
+            None => (Cow::Borrowed(command.lines.as_slice()), None),
+            Some(network) => (Cow::Owned(network.lines), Some(Box::new(network.sourced))),
+        };
         let asker = Asker { channel: command.channel.as_ref(), partner: command.partner.as_ref() };
-        let mut undo = Vec::with_capacity(command.lines.len());
+        let mut undo = Vec::with_capacity(asked.len());
         let mut short = Vec::new();
-        let mut lines = Vec::with_capacity(command.lines.len());
-        let mut amounts = Vec::with_capacity(command.lines.len());
-        for (place, (key, requested)) in command.lines.iter().enumerate() {
+        let mut lines = Vec::with_capacity(asked.len());
+        let mut amounts = Vec::with_capacity(asked.len());
+        for (place, (key, requested)) in asked.iter().enumerate() {
             let granted_version = self.version_after(key);
             let level = self.levels.get_mut(key);
             let available = level.as_ref().map_or(0, |level| match command.owed {
@@ -469,7 +503,7 @@ impl Shelf {
         }
         let counted = match kind {
             HoldKind::Soft => {
-                let units = command.lines.iter().map(|(key, _)| &key.sku).zip(amounts.iter().copied());
+                let units = asked.iter().map(|(key, _)| &key.sku).zip(amounts.iter().copied());
                 caps::capped(units, |sku| self.rulebook.sku_terms(sku))
             }
             HoldKind::Hard => BTreeMap::new(),
@@ -510,7 +544,12 @@ impl Shelf {
             reference: command.reference.clone(),
             fingerprint: command.fingerprint,
             created_at: now,
+            sourced,
+            first_lines: None,
         };
+        if let Some(sourced) = &hold.sourced {
+            self.take_days(command, &sourced.days);
+        }
         for (line, held) in hold.lines.iter().zip(hold.promise.granted()) {
             if *held > 0 {
                 self.touched.insert(line.key.clone());
@@ -614,6 +653,7 @@ impl Shelf {
             allow_partial: how == Taking::Partly,
             owed: how == Taking::Owed,
             lines,
+            sourcing: None,
         };
         match self.hold(&command, now, now)? {
             Answer::Hold(hold) => Ok(hold),
@@ -808,6 +848,7 @@ impl Shelf {
                     self.count_fences(hold.asker(), line, -*freed);
                 }
             }
+            self.settle_days(&hold, committed);
             let counted = caps::counted(&hold, |sku| self.rulebook.sku_terms(sku));
             if !counted.is_empty() {
                 let holders = caps::holders(hold.shopper.as_ref(), hold.channel.as_ref());
@@ -864,6 +905,11 @@ pub struct Changes {
     pub claims: Vec<Claim>,
     /// Holds that promises own from this group on.
     pub promise_holds: Vec<(PromiseId, HoldId)>,
+    /// Places taken of days, and the location's capacity where one was taken in this group.
+    pub days: Vec<(NodeDay, i32, Option<i32>)>,
+    /// Holds whose lines moved, in their state at the end.
+    pub moved: Vec<StockHold>,
+    pub moves: Vec<Moved>,
 }
 
 impl Changes {

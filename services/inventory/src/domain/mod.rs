@@ -18,6 +18,7 @@
 //! | [`period`] | the months by which the ledger is kept and closed |
 //! | [`drift`] | counters beside what ledger and holds say, and how a level is set right |
 //! | [`caps`] | how much of a SKU one shopper or channel may hold softly |
+//! | [`sourcing`] | from which locations an order comes: a ladder of rules, planned and explained |
 //! | [`location`] | what a place is, and whether it takes part |
 //! | [`calendar`] | when it is open, and until when an order still leaves the same day |
 //! | [`group`] | a group of commands applied in turn to locked levels and holds: the heart of the write path |
@@ -41,6 +42,7 @@ pub mod period;
 pub mod policy;
 pub mod promise;
 pub mod reason;
+pub mod sourcing;
 pub mod stock_level;
 pub mod transfer;
 

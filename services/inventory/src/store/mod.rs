@@ -18,6 +18,7 @@ pub mod partitions;
 pub mod policies;
 pub mod promises;
 pub mod reasons;
+pub mod sourcing;
 pub mod stock_levels;
 pub mod transfers;
 

@@ -17,13 +17,17 @@ pub mod hold_stock;
 pub mod inbounds;
 pub mod keep_ledger;
 pub mod list;
+pub mod move_hold;
 pub mod move_stock;
+pub mod plan_fulfilment;
 pub mod post_movement;
 pub mod promises;
 pub mod reason_codes;
 pub mod reconcile;
 pub mod resolve_hold;
 pub mod set_policies;
+mod source;
+pub mod sourcing_rules;
 pub mod take_channels;
 pub mod transfers;
 

@@ -50,13 +50,15 @@ impl Shelf {
 
     /// What a replacement looks at, to be tried out.
     fn excerpt(&self, old: &StockHold, command: &HoldStock) -> Self {
-        let keys: HashSet<&LevelKey> =
-            old.lines.iter().map(|line| &line.key).chain(command.lines.iter().map(|(key, _)| key)).collect();
+        let looked_at = self.looked_at(command);
+        let keys: HashSet<&LevelKey> = old.lines.iter().map(|line| &line.key).chain(&looked_at).collect();
         Self {
             levels: keys.iter().filter_map(|key| Some(((*key).clone(), *self.levels.get(*key)?))).collect(),
             holds: HashMap::from([(old.hold_id, old.clone())]),
             rulebook: self.rulebook.excerpt(keys),
             counters: self.counters.clone(),
+            boards: self.boards.clone(),
+            days: self.days.clone(),
             ..Self::default()
         }
     }

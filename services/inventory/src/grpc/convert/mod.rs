@@ -12,6 +12,7 @@ mod pages;
 mod policies;
 mod promises;
 mod records;
+mod sourcing;
 mod transfers;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
@@ -48,6 +49,10 @@ pub use self::{
     records::{
         as_of_request, availability_message, availability_request, explain_request, explanation_message, filters,
         pickup_request, place_message,
+    },
+    sourcing::{
+        costs_message, hold_moves, new_costs, new_rules, plan_request, plan_response, rules_filter, rules_message,
+        rules_request, simulation, simulation_response,
     },
     transfers::{
         allocate_transfer, approve_transfer, cancel_transfer, create_transfer, receive_transfer, resolve_transfer,
