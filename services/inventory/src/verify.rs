@@ -1,5 +1,7 @@
 //! The invariants of design section 7 that these tables can show, checked set-based over whole tables.
 
+mod sourcing;
+
 use std::collections::BTreeMap;
 
 use oneshelf_kit::verify::Check;
@@ -10,7 +12,7 @@ use crate::domain::reason::BUILT_IN;
 
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
-    Ok(vec![
+    let mut checks = vec![
         levels_equal_ledger(pool).await?,
         buckets_not_negative(pool).await?,
         never_promised_more_than_there_is(pool).await?,
@@ -30,7 +32,9 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         levels_have_their_policies(pool).await?,
         fences_count_their_holds(pool).await?,
         counters_count_soft_holds(pool).await?,
-    ])
+    ];
+    checks.extend(sourcing::checks(pool).await?);
+    Ok(checks)
 }
 
 async fn levels_equal_ledger(pool: &PgPool) -> Result<Check, sqlx::Error> {

@@ -956,4 +956,6 @@ fn figures(level: &Level, rules: Rules<'_>, now: DateTime<Utc>) -> Figures {
 #[cfg(test)]
 mod document_tests;
 #[cfg(test)]
+mod network_tests;
+#[cfg(test)]
 mod tests;

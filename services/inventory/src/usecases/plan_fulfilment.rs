@@ -38,6 +38,8 @@ pub struct Planned {
 /// One side of a comparison.
 #[derive(Debug, Clone)]
 pub enum Side {
+    /// The channel's rules as they are.
+    Current,
     /// The channel's rules of this version; 0: the default ladder.
     Version(i64),
     Draft(Ladder),
@@ -97,8 +99,9 @@ impl Inventory {
     ) -> Result<Comparison, Error> {
         caller.require(SEE_QUANTITIES)?;
         let (who, now) = (Who { channel, partner: None }.within(caller)?, self.clock.now());
-        let nodes = self.board(&who.channel).await?.nodes;
-        let (first, second) = (self.side(&who.channel, first).await?, self.side(&who.channel, second).await?);
+        let Board { rules, nodes } = self.board(&who.channel).await?;
+        let first = self.side(&who.channel, first, &rules).await?;
+        let second = self.side(&who.channel, second, &rules).await?;
         let mut truncated = false;
         let orders = match orders {
             Orders::Given(orders) => orders,
@@ -135,8 +138,9 @@ impl Inventory {
         Ok(Comparison { orders, truncated, nodes, first, second })
     }
 
-    async fn side(&self, channel: &ChannelId, side: Side) -> Result<Ladder, Error> {
+    async fn side(&self, channel: &ChannelId, side: Side, current: &Rules) -> Result<Ladder, Error> {
         match side {
+            Side::Current => Ok(current.ladder.clone()),
             Side::Draft(ladder) => Ok(ladder),
             Side::Version(0) => Ok(Ladder::default()),
             Side::Version(version) => {

@@ -15,5 +15,6 @@ mod movements;
 mod policies;
 mod promises;
 mod reconcile;
+mod sourcing;
 mod support;
 mod transfers;

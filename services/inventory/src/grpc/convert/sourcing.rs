@@ -127,12 +127,12 @@ pub fn plan_request(request: &proto::PlanFulfilmentRequest) -> Result<(Who, Orde
 fn ladder(violations: &mut Violations, field: &str, given: &proto::SourcingRules) -> Option<Ladder> {
     if given.steps.is_empty() || given.steps.len() > MAX_STEPS {
         violations.add(format!("{field}.steps"), format!("must have 1 to {MAX_STEPS} entries"));
+        return None;
     }
     let mut names = HashSet::new();
     let steps: Vec<Step> = given
         .steps
         .iter()
-        .take(MAX_STEPS)
         .enumerate()
         .filter_map(|(place, given)| {
             let at = format!("{field}.steps[{place}]");
@@ -164,17 +164,8 @@ fn ladder(violations: &mut Violations, field: &str, given: &proto::SourcingRules
 
 fn step(violations: &mut Violations, at: &str, given: &proto::SourcingStep) -> Option<Step> {
     let name = text(violations, &format!("{at}.name"), &given.name, 1, 60);
-    let mut kinds: Vec<LocationKind> = Vec::new();
-    for (place, kind) in given.kinds.iter().take(10).enumerate() {
-        match proto::LocationKind::try_from(*kind).ok().and_then(locations::kind_of) {
-            Some(kind) if !kinds.contains(&kind) => kinds.push(kind),
-            Some(_) => violations.add(format!("{at}.kinds[{place}]"), "is there twice"),
-            None => violations.add(format!("{at}.kinds[{place}]"), "must be a known kind"),
-        }
-    }
-    if given.kinds.len() > 10 {
-        violations.add(format!("{at}.kinds"), "at most one of each");
-    }
+    let kind = |kind: i32| proto::LocationKind::try_from(kind).ok().and_then(locations::kind_of);
+    let kinds = each_once(violations, &format!("{at}.kinds"), &given.kinds, 0, kind);
     if given.zone_ids.len() > MAX_ZONES {
         violations.add(format!("{at}.zone_ids"), format!("at most {MAX_ZONES} entries"));
     }
@@ -190,17 +181,8 @@ fn step(violations: &mut Violations, at: &str, given: &proto::SourcingStep) -> O
     }
     let least_left = quantity(violations, format!("{at}.least_left"), given.least_left, 0);
     let least_parcel_value = quantity(violations, format!("{at}.least_parcel_value"), given.least_parcel_value, 0);
-    let mut order_by: Vec<Criterion> = Vec::new();
-    for (place, one) in given.order_by.iter().take(6).enumerate() {
-        match proto::SourcingCriterion::try_from(*one).ok().and_then(criterion) {
-            Some(one) if !order_by.contains(&one) => order_by.push(one),
-            Some(_) => violations.add(format!("{at}.order_by[{place}]"), "is there twice"),
-            None => violations.add(format!("{at}.order_by[{place}]"), "must be a known criterion"),
-        }
-    }
-    if given.order_by.is_empty() || given.order_by.len() > 6 {
-        violations.add(format!("{at}.order_by"), "must have 1 to 6 entries");
-    }
+    let one = |one: i32| proto::SourcingCriterion::try_from(one).ok().and_then(criterion);
+    let order_by = each_once(violations, &format!("{at}.order_by"), &given.order_by, 1, one);
     let max_parcels = match usize::try_from(given.max_parcels) {
         Ok(0) => Some(MAX_PARCELS),
         Ok(parcels) if parcels <= MAX_PARCELS => Some(parcels),
@@ -222,6 +204,32 @@ fn step(violations: &mut Violations, at: &str, given: &proto::SourcingStep) -> O
         max_parcels: max_parcels?,
         least_parcel_value: least_parcel_value?,
     })
+}
+
+/// Kinds of locations, and criteria: there are six of each.
+const MAX_OF_EACH: usize = 6;
+
+/// A list of known values, none of them twice.
+fn each_once<T: PartialEq>(
+    violations: &mut Violations,
+    field: &str,
+    given: &[i32],
+    least: usize,
+    parse: impl Fn(i32) -> Option<T>,
+) -> Vec<T> {
+    let mut values = Vec::new();
+    if !(least..=MAX_OF_EACH).contains(&given.len()) {
+        violations.add(field, format!("must have {least} to {MAX_OF_EACH} entries"));
+        return values;
+    }
+    for (place, value) in given.iter().enumerate() {
+        match parse(*value) {
+            Some(value) if !values.contains(&value) => values.push(value),
+            Some(_) => violations.add(format!("{field}[{place}]"), "is there twice"),
+            None => violations.add(format!("{field}[{place}]"), "must be a known value"),
+        }
+    }
+    values
 }
 
 fn criterion(given: proto::SourcingCriterion) -> Option<Criterion> {
@@ -374,13 +382,14 @@ pub fn simulation(request: &proto::SimulateSourcingRequest) -> Result<(ChannelId
 
 fn side(violations: &mut Violations, field: &str, given: Option<&proto::SimulatedRules>) -> Option<Side> {
     let given = violations.require(field, given)?;
-    match violations.require(format!("{field}.rules"), given.rules.as_ref())? {
-        proto::simulated_rules::Rules::Version(version) if *version >= 0 => Some(Side::Version(*version)),
-        proto::simulated_rules::Rules::Version(_) => {
+    match &given.rules {
+        None => Some(Side::Current),
+        Some(proto::simulated_rules::Rules::Version(version)) if *version >= 0 => Some(Side::Version(*version)),
+        Some(proto::simulated_rules::Rules::Version(_)) => {
             violations.add(format!("{field}.version"), "must not be negative");
             None
         }
-        proto::simulated_rules::Rules::Draft(draft) => {
+        Some(proto::simulated_rules::Rules::Draft(draft)) => {
             ladder(violations, &format!("{field}.draft"), draft).map(Side::Draft)
         }
     }
