@@ -35,7 +35,7 @@ use crate::{
         group::{Command, HoldStock},
         hold::StockHold,
         location::Location,
-        sourcing::{self, Board, Boards, MAX_NODES, MAX_PAIRS, Node, NodeDay, Order, Rules, SourceRequest, Supply},
+        sourcing::{self, Board, Boards, Ladder, MAX_NODES, MAX_PAIRS, Node, NodeDay, Order, SourceRequest, Supply},
         stock_level::LevelKey,
     },
     store::{self, sourcing::Glimpse},
@@ -128,28 +128,36 @@ async fn propose(
             }
         }
     }
+    let channels = std::mem::take(&mut boards.channels);
+    let places: HashMap<&ChannelId, HashMap<&str, usize>> = channels
+        .iter()
+        .map(|(channel, board)| (channel, board.nodes.iter().map(|node| node.location.as_str()).zip(0..).collect()))
+        .collect();
     for (hold, request) in wanted {
         let Some(channel) = &hold.channel else { continue };
-        let Some(board) = boards.channels.get(channel) else {
+        let Some((board, places)) = channels.get(channel).zip(places.get(channel)) else {
             boards.refused.insert(hold.hold_id, Refusal::ChannelNotFound { channel: channel.clone() });
             continue;
         };
-        let order = &request.order;
-        let candidates = sourcing::possible(&board.rules.ladder, order, &board.nodes, now);
+        let (order, ladder) = (&request.order, &board.rules.ladder);
+        let plan = (!request.wide).then(|| ahead.plan(ladder, order, &board.nodes, places, now)).flatten();
+        let candidates = match plan {
+            Some(_) => Vec::new(),
+            None => sourcing::possible(ladder, order, &board.nodes, now),
+        };
         let most = MAX_PAIRS / candidates.len().max(1);
         if order.lines.len() > most {
             boards.refused.insert(hold.hold_id, Refusal::TooLarge { limit: most as i64 });
             continue;
         }
-        let plan = (!request.wide).then(|| ahead.plan(&board.rules, order, &board.nodes, now)).flatten();
-        let places: Vec<(usize, Vec<usize>)> = match &plan {
+        let looked_at: Vec<(usize, Vec<usize>)> = match &plan {
             Some(plan) => {
                 let parcels = plan.parcels.iter();
                 parcels.map(|parcel| (parcel.node, parcel.takes.iter().map(|(line, _)| *line).collect())).collect()
             }
             None => candidates.into_iter().map(|node| (node, (0..order.lines.len()).collect())).collect(),
         };
-        for (node, lines) in places {
+        for (node, lines) in looked_at {
             let node = &board.nodes[node];
             prepared.days.extend(node.capacity.map(|_| (node.location.clone(), node.day(now))));
             prepared.keys.extend(
@@ -160,6 +168,8 @@ async fn propose(
         }
         boards.proposals.extend(plan.map(|plan| (hold.hold_id, plan)));
     }
+    drop(places);
+    boards.channels = channels;
     Ok(())
 }
 
@@ -172,10 +182,18 @@ struct Ahead {
 
 impl Ahead {
     /// A plan that finds everything, on levels without rules; it takes what it plans.
-    fn plan(&mut self, rules: &Rules, order: &Order, nodes: &[Node], now: DateTime<Utc>) -> Option<sourcing::Plan> {
-        let places: HashMap<&str, usize> =
-            nodes.iter().enumerate().map(|(place, node)| (node.location.as_str(), place)).collect();
+    fn plan(
+        &mut self,
+        ladder: &Ladder,
+        order: &Order,
+        nodes: &[Node],
+        places: &HashMap<&str, usize>,
+        now: DateTime<Utc>,
+    ) -> Option<sourcing::Plan> {
         let lines = order.lines.len();
+        if nodes.len() * lines > MAX_PAIRS {
+            return None;
+        }
         let mut units = vec![0; nodes.len() * lines];
         for (line, asked) in order.lines.iter().enumerate() {
             for (location, free, ruled) in self.glimpses.get(&asked.sku).into_iter().flat_map(|seen| &seen.levels) {
@@ -198,7 +216,7 @@ impl Ahead {
             Some(node.capacity? - self.taken.get(&day).copied().unwrap_or(0))
         };
         let supply = Supply { units, room: nodes.iter().map(room).collect() };
-        let plan = sourcing::plan(&rules.ladder, order, nodes, &supply, now);
+        let plan = sourcing::plan(ladder, order, nodes, &supply, now);
         if !plan.is_complete() {
             return None;
         }
