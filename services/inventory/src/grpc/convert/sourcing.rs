@@ -10,7 +10,6 @@ use tonic::Status;
 use super::{MAX_REFERENCE, complete, holds, instant, location, locations, quantity, request_id, sku, text};
 use crate::{
     domain::{
-        location::LocationKind,
         sourcing::{
             self, Asked, Costs, Criterion, Destination, Explained, Fulfilment, Judged, Ladder, MAX_LINES, MAX_PARCELS,
             Missing, Node, Order, Plan, Sourced, Step, UNKNOWN_WAY_M, Weights,
