@@ -23,7 +23,7 @@ use crate::{
     },
     usecases::{
         Inventory, counts::CountChange, figures::SEE_QUANTITIES, inbounds::InboundChange, move_stock::Moved,
-        promises::PromiseChange, sourcing_rules::StoredRules, transfers::TransferChange,
+        promises::PromiseChange, transfers::TransferChange,
     },
 };
 use convert::MoveFields;
@@ -917,27 +917,29 @@ impl InventoryService for InventoryGrpc {
         let limit = convert::page_size(request.page_size, 50, 100)?;
         let channel = convert::rules_filter(&request)?;
         let after = convert::page_token(&request.page_token, 1)?;
-        let (rules, token): (_, fn(&StoredRules) -> String) = match &channel {
+        let first = after.and_then(|parts| parts.first().copied());
+        let (rules, next_page_token) = match &channel {
             None => {
-                let after = after.and_then(|parts| parts.first().copied()).unwrap_or_default();
+                let after = first.unwrap_or_default();
                 if !after.is_empty() && after.parse::<ChannelId>().is_err() {
                     return Err(convert::bad_token());
                 }
-                (self.0.list_newest_rules(&caller, after, limit).await, |last| last.channel.to_string())
+                let rules = self.0.list_newest_rules(&caller, after, limit).await.map_err(from_error)?;
+                let token = next_token(&rules, limit, |last| last.channel.to_string());
+                (rules, token)
             }
             Some(channel) => {
-                let before = match after.and_then(|parts| parts.first().copied()) {
+                let before = match first {
                     None => i64::MAX,
                     Some(part) => part.parse().map_err(|_| convert::bad_token())?,
                 };
-                (self.0.list_rules_of(&caller, channel, before, limit).await, |last| last.rules.version.to_string())
+                let rules = self.0.list_rules_of(&caller, channel, before, limit).await.map_err(from_error)?;
+                let token = next_token(&rules, limit, |last| last.rules.version.to_string());
+                (rules, token)
             }
         };
-        let rules = rules.map_err(from_error)?;
-        Ok(Response::new(proto::ListSourcingRulesResponse {
-            next_page_token: next_token(&rules, limit, token),
-            rules: rules.iter().map(convert::rules_message).collect(),
-        }))
+        let rules = rules.iter().map(convert::rules_message).collect();
+        Ok(Response::new(proto::ListSourcingRulesResponse { rules, next_page_token }))
     }
 
     async fn set_node_costs(

@@ -273,10 +273,7 @@ async fn apply_group(
     }
 
     let days: Vec<NodeDay> = days.into_iter().collect();
-    let days = match days.is_empty() {
-        true => HashMap::new(),
-        false => store::sourcing::lock_node_days(conn, &days).await?,
-    };
+    let days = if days.is_empty() { HashMap::new() } else { store::sourcing::lock_node_days(conn, &days).await? };
 
     let documents = renew_promises(conn, documents).await?;
     let known = holds.clone();

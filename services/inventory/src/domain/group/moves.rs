@@ -55,6 +55,16 @@ struct Leg {
     units: i64,
 }
 
+/// Places of days, by what becomes of them.
+#[derive(Default)]
+struct MovedDays {
+    /// All that the hold has after the move.
+    days: Vec<NodeDay>,
+    freed: Vec<NodeDay>,
+    /// With the location's capacity.
+    taken: Vec<(NodeDay, i32)>,
+}
+
 impl Shelf {
     pub(super) fn move_hold(&mut self, command: &MoveHold, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         let old = self.free(command.hold_id)?.clone();
@@ -74,7 +84,7 @@ impl Shelf {
         }
         let taken = self.take_legs(&old, kind, &legs, &mut undo, now);
         let taken = taken.and_then(|left| Ok((left, self.moved_days(&old, &legs, now)?)));
-        let (left, (days, freed, full)) = match taken {
+        let (left, MovedDays { days, freed, taken }) = match taken {
             Ok(taken) => taken,
             Err(refusal) => {
                 for (key, before) in undo.into_iter().rev() {
@@ -93,7 +103,7 @@ impl Shelf {
         for day in &freed {
             self.give_day_back(day);
         }
-        for (day, capacity) in full {
+        for (day, capacity) in taken {
             self.take_day(day, capacity);
         }
         if let Some(sourced) = &mut hold.sourced {
@@ -154,15 +164,9 @@ impl Shelf {
         if short.is_empty() { Ok(left) } else { Err(Refusal::InsufficientStock { short }) }
     }
 
-    /// The places of days that a sourced hold has after the move, those that it gives back, and those that it takes.
-    #[expect(clippy::type_complexity, reason = "three lists of one kind, taken apart at once")]
-    fn moved_days(
-        &self,
-        old: &StockHold,
-        legs: &[Leg],
-        now: DateTime<Utc>,
-    ) -> Result<(Vec<NodeDay>, Vec<NodeDay>, Vec<(NodeDay, i32)>), Refusal> {
-        let Some(sourced) = &old.sourced else { return Ok(Default::default()) };
+    /// What a move means for the days of a sourced hold.
+    fn moved_days(&self, old: &StockHold, legs: &[Leg], now: DateTime<Utc>) -> Result<MovedDays, Refusal> {
+        let Some(sourced) = &old.sourced else { return Ok(MovedDays::default()) };
         let mut held: BTreeMap<&LocationId, i64> = BTreeMap::new();
         for (line, units) in old.lines.iter().zip(old.promise.granted()) {
             *held.entry(&line.key.location).or_default() += units;
@@ -173,7 +177,7 @@ impl Shelf {
         }
         let stays = |day: &&NodeDay| held.get(&day.0).is_some_and(|units| *units > 0);
         let (mut days, freed): (Vec<NodeDay>, Vec<NodeDay>) = sourced.days.iter().cloned().partition(|day| stays(&day));
-        let mut full = Vec::new();
+        let mut taken = Vec::new();
         let new = held.iter().filter(|(location, units)| **units > 0 && !days.iter().any(|day| day.0 == ***location));
         for (location, _) in new.collect::<Vec<_>>() {
             let was_there = old.lines.iter().any(|line| line.key.location == **location);
@@ -187,11 +191,11 @@ impl Shelf {
             if self.days.get(&day).is_none_or(|taken| *taken >= capacity) {
                 return Err(Refusal::NodeFull { location: day.0, day: day.1, capacity });
             }
-            full.push((day, capacity));
+            taken.push((day, capacity));
         }
-        days.extend(full.iter().map(|(day, _)| day.clone()));
+        days.extend(taken.iter().map(|(day, _)| day.clone()));
         days.sort();
-        Ok((days, freed, full))
+        Ok(MovedDays { days, freed, taken })
     }
 
     /// The hold with its lines as they are after the move.

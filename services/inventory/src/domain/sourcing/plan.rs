@@ -9,7 +9,7 @@ use super::{
 };
 
 /// The filter that dropped a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judged {
     Inactive,
     Ability,
@@ -20,10 +20,10 @@ pub enum Judged {
     LeavesLater,
     Full,
     NothingThere,
-    /// It can give so many units alone, and these are its scores by the step's criteria.
+    /// It can give so many units alone, and these are its scores by the step's criteria, where somebody wants to know.
     Kept {
         units: i64,
-        scores: [Option<i128>; 6],
+        scores: Vec<i128>,
     },
 }
 
@@ -47,7 +47,7 @@ pub fn explain(
     supply: &Supply,
     at: DateTime<Utc>,
 ) -> (Plan, Vec<Explained>) {
-    let planner = Planner::new(ladder, order, nodes, supply, at);
+    let planner = Planner { telling: true, ..Planner::new(ladder, order, nodes, supply, at) };
     let mut explained = Vec::new();
     let plan = planner.run(|step, judged| explained.push(Explained { step, candidates: judged.to_vec() }));
     (plan, explained)
@@ -115,6 +115,8 @@ struct Planner<'a> {
     /// Places of the candidates, by priority and then id.
     ranked: Vec<usize>,
     ways: Vec<Option<u32>>,
+    /// Somebody wants to know the scores.
+    telling: bool,
 }
 
 /// A parcel in the making: units by line.
@@ -140,7 +142,7 @@ impl<'a> Planner<'a> {
         let mut ranked: Vec<usize> = (0..nodes.len()).collect();
         ranked.sort_by(|a, b| nodes[*a].rank().cmp(&nodes[*b].rank()));
         let ways = nodes.iter().map(|node| distance(node, &order.destination)).collect();
-        Self { ladder, order, nodes, supply, at, ranked, ways }
+        Self { ladder, order, nodes, supply, at, ranked, ways, telling: false }
     }
 
     fn run(&self, mut tell: impl FnMut(usize, &[Judged])) -> Plan {
@@ -178,10 +180,8 @@ impl<'a> Planner<'a> {
                 if units == 0 {
                     return Judged::NothingThere;
                 }
-                let mut scores = [None; 6];
-                for (score, criterion) in scores.iter_mut().zip(&step.order_by) {
-                    *score = Some(self.value(*criterion, node, &takes));
-                }
+                let criteria = if self.telling { step.order_by.as_slice() } else { &[] };
+                let scores = criteria.iter().map(|criterion| self.value(*criterion, node, &takes)).collect();
                 Judged::Kept { units, scores }
             })
             .collect();

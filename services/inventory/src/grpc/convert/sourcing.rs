@@ -521,7 +521,7 @@ fn candidates(planned: &Planned, explained: &Explained, taken: bool) -> Vec<prot
             Judged::NothingThere => proto::SourcingDrop::NothingThere,
             Judged::Kept { units, scores } => {
                 message.units = *units;
-                message.scores = scores.iter().flatten().map(|score| cut(*score)).collect();
+                message.scores = scores.iter().map(|score| cut(*score)).collect();
                 proto::SourcingDrop::Unspecified
             }
         };
