@@ -102,12 +102,11 @@ pub fn distinct(lines: impl IntoIterator<Item = Asked>) -> Vec<Asked> {
     let mut distinct: Vec<Asked> = Vec::new();
     let mut places: HashMap<Sku, usize> = HashMap::new();
     for line in lines {
-        match places.get(&line.sku) {
-            Some(place) => distinct[*place].units += line.units,
-            None => {
-                places.insert(line.sku.clone(), distinct.len());
-                distinct.push(line);
-            }
+        if let Some(place) = places.get(&line.sku) {
+            distinct[*place].units += line.units;
+        } else {
+            places.insert(line.sku.clone(), distinct.len());
+            distinct.push(line);
         }
     }
     distinct

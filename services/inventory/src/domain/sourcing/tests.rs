@@ -413,8 +413,8 @@ fn weighted(ladder: &Ladder, order: &Order, nodes: &[Node], plan: &Plan) -> i128
         .map(|parcel| {
             let (costs, weights) = (nodes[parcel.node].costs, ladder.weights);
             let units: i64 = parcel.takes.iter().map(|(_, units)| units).sum();
-            let km = i64::from(distance(&nodes[parcel.node], &order.destination).unwrap()).div_euclid(1_000)
-                + i64::from(distance(&nodes[parcel.node], &order.destination).unwrap() % 1_000 > 0);
+            let way = i64::from(distance(&nodes[parcel.node], &order.destination).unwrap());
+            let km = (way + 999) / 1_000;
             i128::from(
                 i64::from(weights.handling) * (costs.parcel + units * costs.unit)
                     + i64::from(weights.transport) * km * costs.km
