@@ -10,15 +10,15 @@ use crate::domain::reason::BUILT_IN;
 
 mod consignments;
 mod costs;
-mod reorder;
-mod thresholds;
-
 mod kits;
 mod lots;
+mod reorder;
+mod sourcing;
+mod thresholds;
 
 /// Runs every check of this service.
 pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
-    Ok(vec![
+    let mut checks = vec![
         levels_equal_ledger(pool).await?,
         buckets_not_negative(pool).await?,
         never_promised_more_than_there_is(pool).await?,
@@ -50,7 +50,9 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         lots::add_up_to_levels(pool).await?,
         lots::equal_ledger(pool).await?,
         lots::held_as_holds_say(pool).await?,
-    ])
+    ];
+    checks.extend(sourcing::checks(pool).await?);
+    Ok(checks)
 }
 
 async fn levels_equal_ledger(pool: &PgPool) -> Result<Check, sqlx::Error> {

@@ -12,6 +12,8 @@ use super::location::Leftovers;
 
 use super::lot::{LotNumber, TrackingKind};
 
+use super::sourcing::Missing;
+
 /// A line that asked for more than there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShortLine {
@@ -22,6 +24,15 @@ pub struct ShortLine {
     pub requested: i64,
     /// What was left to take.
     pub available: i64,
+}
+
+/// A SKU of which units were found nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsourcedLine {
+    pub sku: Sku,
+    pub requested: i64,
+    pub unsourced: i64,
+    pub why: Missing,
 }
 
 /// A business refusal: the request was understood and the rules do not allow it. Nothing was changed.
@@ -121,4 +132,15 @@ pub enum Refusal {
     SerialNotFound { sku: Sku, serial: LotNumber },
     #[error("the ledger says of {sku} at {location} what no level may hold")]
     LedgerUnsound { sku: Sku, location: LocationId, expected: Counters },
+    #[error("{} SKU(s) cannot be sourced whole", .lines.len())]
+    CannotSource { lines: Vec<UnsourcedLine> },
+    /// What was to be taken had gone when it was locked: the hold is planned again, on all candidates. No caller sees it.
+    #[error("the plan of hold {hold_id} was overtaken")]
+    PlanOvertaken { hold_id: HoldId },
+    #[error("{location} has taken all {capacity} orders of {day}")]
+    NodeFull { location: LocationId, day: NaiveDate, capacity: i32 },
+    #[error("channel {channel} has no sourcing rules of version {version}")]
+    SourcingRulesNotFound { channel: ChannelId, version: i64 },
+    #[error("move {line} takes {requested}, held are {held}")]
+    MoveExceedsHold { line: usize, held: i64, requested: i64 },
 }

@@ -7,7 +7,11 @@
 pub mod bulk;
 pub mod posting;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use oneshelf_values::{
@@ -36,6 +40,7 @@ use super::{
     lot::{self, LotLevel, LotNumber, LotUnits, Tracking, TrackingKind},
     policy::{Asker, FenceOwner, RingFence, Rulebook, Rules, SkuPolicy, SkuTerms, StockPolicy},
     promise::Promise,
+    sourcing::{Boards, NodeDay, SourceRequest},
     stock_level::{Bucket, Level, LevelKey, Strength},
     threshold::{Settled, Thresholds},
     transfer::Transfer,
@@ -45,6 +50,8 @@ mod counts;
 mod inbounds;
 mod kits;
 mod lots;
+mod moves;
+mod network;
 mod policies;
 mod promises;
 mod replace;
@@ -54,6 +61,7 @@ mod transfers;
 pub use self::kits::MAX_PARTS;
 pub use counts::{CountAct, CountCommand, NewCount};
 pub use inbounds::{InboundAct, InboundCommand, NewInbound};
+pub use moves::{MoveHold, Moved};
 pub use promises::{NewPromise, PromiseAct, PromiseCommand};
 pub use thresholds::ThresholdLine;
 pub use transfers::{NewTransfer, TransferAct, TransferCommand};
@@ -77,6 +85,7 @@ pub enum Command {
         hold_id: HoldId,
     },
     Move(MoveStock),
+    MoveHold(Box<MoveHold>),
     Transfer(Box<TransferCommand>),
     Count(Box<CountCommand>),
     Inbound(Box<InboundCommand>),
@@ -129,6 +138,8 @@ pub struct HoldStock {
     /// These units were promised before: what is kept back for others does not count against them.
     pub owed: bool,
     pub lines: Vec<(LevelKey, i64)>,
+    /// What is to be sourced besides: it needs a channel.
+    pub sourcing: Option<Box<SourceRequest>>,
 }
 
 #[derive(Debug, Clone)]
@@ -286,6 +297,13 @@ pub struct Shelf {
     read_claims: HashMap<(PromiseId, usize), Claim>,
     promise_holds: Vec<(PromiseId, HoldId)>,
     new_claims: i64,
+    /// For network holds and moves of them: candidates, and the locked places of their days.
+    boards: Option<Arc<Boards>>,
+    days: HashMap<NodeDay, i32>,
+    /// With the location's capacity where a place was taken.
+    changed_days: BTreeMap<NodeDay, Option<i32>>,
+    moved_holds: BTreeSet<HoldId>,
+    moves: Vec<Moved>,
 }
 
 /// Units that move for a document.
@@ -365,6 +383,12 @@ impl Shelf {
         Self { in_documents, ..self }
     }
 
+    /// With what network holds may be sourced from, and the locked days of their locations.
+    #[must_use]
+    pub fn sourced_from(self, boards: Arc<Boards>, days: HashMap<NodeDay, i32>) -> Self {
+        Self { boards: Some(boards), days, ..self }
+    }
+
     /// Applies one command, or refuses it and leaves everything as it was.
     pub fn apply(&mut self, command: &Command, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         match command {
@@ -377,6 +401,7 @@ impl Shelf {
             Command::Extend { hold_id, until, longest } => self.extend(*hold_id, *until, *longest, now),
             Command::Expire { hold_id } => self.expire(*hold_id, now),
             Command::Move(moved) => self.shift(moved, now),
+            Command::MoveHold(command) => self.move_hold(command, now),
             Command::Transfer(command) => {
                 self.refuse_in_documents(command.new_keys())?;
                 self.transfer(command, now)
@@ -475,6 +500,7 @@ impl Shelf {
             .flat_map(|sku| self.counters.of(sku))
             .map(|(counter, held)| (counter.clone(), held))
             .collect();
+        let days = self.changed_days.iter().map(|(day, full)| (day.clone(), self.days[day], *full)).collect();
         let skus = self.skus_set.iter().filter_map(|sku| self.rulebook.skus.get(sku).cloned()).collect();
         let lots = self
             .rulebook
@@ -523,6 +549,9 @@ impl Shelf {
             promises: self.changed_documents.promises.iter().map(|id| self.documents.promises[id].clone()).collect(),
             claims,
             promise_holds: self.promise_holds,
+            days,
+            moved: self.moved_holds.iter().map(|id| self.holds[id].clone()).collect(),
+            moves: self.moves,
         }
     }
 
@@ -550,8 +579,13 @@ impl Shelf {
         if matches!(command.terms, HoldTerms::Soft { expires_at } if expires_at > latest) {
             return Err(Refusal::HoldLifeExceeded { hold_id: command.hold_id, latest });
         }
-        let mut taken = Taken::with_capacity(command.lines.len());
-        for (place, (key, requested)) in command.lines.iter().enumerate() {
+        let network = command.sourcing.as_deref().map(|request| self.source(command, request, now)).transpose()?;
+        let (asked, sourced) = match network {
+            None => (Cow::Borrowed(command.lines.as_slice()), None),
+            Some(network) => (Cow::Owned(network.lines), Some(Box::new(network.sourced))),
+        };
+        let mut taken = Taken::with_capacity(asked.len());
+        for (place, (key, requested)) in asked.iter().enumerate() {
             let Some(kit) = self.rulebook.kits.get(&key.sku).cloned() else {
                 let available = self.available_to(command, key, now);
                 taken.judge(place, key, *requested, available);
@@ -609,7 +643,12 @@ impl Shelf {
             reference: command.reference.clone(),
             fingerprint: command.fingerprint,
             created_at: now,
+            sourced,
+            first_lines: None,
         };
+        if let Some(sourced) = &hold.sourced {
+            self.take_days(command, &sourced.days);
+        }
         for (line, held) in hold.lines.iter().zip(hold.promise.granted()) {
             if *held > 0 {
                 self.touched.insert(line.key.clone());
@@ -764,6 +803,7 @@ impl Shelf {
             allow_partial: how == Taking::Partly,
             owed: how == Taking::Owed,
             lines,
+            sourcing: None,
         };
         match self.hold(&command, now, now)? {
             Answer::Hold(hold) => Ok(hold),
@@ -992,6 +1032,7 @@ impl Shelf {
                     self.resolve_lots(line, *taken);
                 }
             }
+            self.settle_days(&hold, committed);
             let counted = caps::counted(&hold, |sku| self.rulebook.sku_terms(sku));
             if !counted.is_empty() {
                 let holders = caps::holders(hold.shopper.as_ref(), hold.channel.as_ref());
@@ -1063,6 +1104,11 @@ pub struct Changes {
     pub claims: Vec<Claim>,
     /// Holds that promises own from this group on.
     pub promise_holds: Vec<(PromiseId, HoldId)>,
+    /// Places taken of days, and the location's capacity where one was taken in this group.
+    pub days: Vec<(NodeDay, i32, Option<i32>)>,
+    /// Holds whose lines moved, in their state at the end.
+    pub moved: Vec<StockHold>,
+    pub moves: Vec<Moved>,
 }
 
 impl Changes {
@@ -1117,5 +1163,7 @@ mod document_tests;
 mod kit_tests;
 #[cfg(test)]
 mod lot_tests;
+#[cfg(test)]
+mod network_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use oneshelf_values::{
     hold::{Resolution, Standing},
 };
 
-use super::{error::Refusal, lot::LotNumber, policy::Asker, stock_level::LevelKey};
+use super::{error::Refusal, lot::LotNumber, policy::Asker, sourcing::Sourced, stock_level::LevelKey};
 
 /// A cart's promise or an order's allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +60,13 @@ pub struct KitLine {
     pub available: i64,
 }
 
+/// A line as it was first granted, before any of its units moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantedLine {
+    pub line: HoldLine,
+    pub held: i64,
+}
+
 /// Stands for the fingerprint of a hold that no HoldStock asked for but a document took: no digest is all zeros. Such a
 /// hold is its document's to resolve, and nobody else's.
 pub const OWNED: [u8; 32] = [0; 32];
@@ -85,6 +92,10 @@ pub struct StockHold {
     /// The expiry as first granted: a repeated request gets its first answer even after an extension.
     pub granted_until: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
+    /// How lines that named no location were sourced; `None`: there were none.
+    pub sourced: Option<Box<Sourced>>,
+    /// Set once units moved to other locations.
+    pub first_lines: Option<Vec<GrantedLine>>,
 }
 
 impl StockHold {
@@ -125,9 +136,13 @@ impl StockHold {
     #[must_use]
     pub fn as_granted(&self) -> Self {
         let terms = self.granted_until.map_or(HoldTerms::Hard, |expires_at| HoldTerms::Soft { expires_at });
-        let granted = self.promise.granted().to_vec();
+        let (lines, granted) = match &self.first_lines {
+            None => (self.lines.clone(), self.promise.granted().to_vec()),
+            Some(first) => first.iter().map(|first| (first.line.clone(), first.held)).unzip(),
+        };
         Self {
             promise: Hold::grant(terms, granted, self.created_at).unwrap_or_else(|_| self.promise.clone()),
+            lines,
             ..self.clone()
         }
     }

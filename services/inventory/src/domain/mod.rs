@@ -24,6 +24,7 @@
 //! | [`caps`] | how much of a SKU one shopper or channel may hold softly |
 //! | [`threshold`] | when a channel is told that a SKU runs low, is out, or is back |
 //! | [`consignment`] | goods that belong to somebody else than the holder of their place |
+//! | [`sourcing`] | from which locations an order comes: a ladder of rules, planned and explained |
 //! | [`location`] | what a place is, and whether it takes part |
 //! | [`calendar`] | when it is open, and until when an order still leaves the same day |
 //! | [`group`] | a group of commands applied in turn to locked levels and holds: the heart of the write path |
@@ -52,6 +53,7 @@ pub mod policy;
 pub mod promise;
 pub mod reason;
 pub mod reorder;
+pub mod sourcing;
 pub mod stock_level;
 pub mod threshold;
 pub mod transfer;

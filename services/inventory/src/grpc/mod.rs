@@ -13,6 +13,7 @@ use oneshelf_kit::{
     status::{caller, unreadable},
 };
 use oneshelf_proto::inventory::v1::{self as proto, inventory_service_server::InventoryService};
+use oneshelf_values::ChannelId;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
@@ -927,6 +928,111 @@ impl InventoryService for InventoryGrpc {
         let (sku, serial) = convert::serial_request(request.get_ref())?;
         let history = self.0.get_serial(sku, serial).await.map_err(from_error)?;
         Ok(Response::new(convert::serial_history_message(history)))
+    }
+
+    async fn plan_fulfilment(
+        &self,
+        request: Request<proto::PlanFulfilmentRequest>,
+    ) -> Answer<proto::PlanFulfilmentResponse> {
+        let caller = caller(&request)?;
+        let (who, order, draft) = convert::plan_request(request.get_ref())?;
+        let planned = self.0.plan_fulfilment(&caller, who, order, draft).await.map_err(from_error)?;
+        Ok(Response::new(convert::plan_response(&planned)))
+    }
+
+    async fn simulate_sourcing(
+        &self,
+        request: Request<proto::SimulateSourcingRequest>,
+    ) -> Answer<proto::SimulateSourcingResponse> {
+        let caller = caller(&request)?;
+        let (channel, first, second, orders) = convert::simulation(request.get_ref())?;
+        let compared = self.0.simulate_sourcing(&caller, channel, first, second, orders).await.map_err(from_error)?;
+        Ok(Response::new(convert::simulation_response(&compared)))
+    }
+
+    async fn move_hold(&self, request: Request<proto::MoveHoldRequest>) -> Answer<proto::MoveHoldResponse> {
+        let caller = caller(&request)?;
+        let (key, hold_id, moves) = convert::hold_moves(request.get_ref())?;
+        let hold = self.0.move_hold(&caller, key, hold_id, moves).await.map_err(from_error)?;
+        Ok(Response::new(proto::MoveHoldResponse { hold: Some(convert::hold_message(&hold, hold.created_at)) }))
+    }
+
+    async fn set_sourcing_rules(
+        &self,
+        request: Request<proto::SetSourcingRulesRequest>,
+    ) -> Answer<proto::SetSourcingRulesResponse> {
+        let caller = caller(&request)?;
+        let (key, channel, ladder, expected) = convert::new_rules(request.get_ref())?;
+        let stored = self.0.set_sourcing_rules(&caller, key, channel, ladder, expected).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetSourcingRulesResponse { rules: Some(convert::rules_message(&stored)) }))
+    }
+
+    async fn get_sourcing_rules(
+        &self,
+        request: Request<proto::GetSourcingRulesRequest>,
+    ) -> Answer<proto::GetSourcingRulesResponse> {
+        let caller = caller(&request)?;
+        let (channel, version) = convert::rules_request(request.get_ref())?;
+        let stored = self.0.get_sourcing_rules(&caller, channel, version).await.map_err(from_error)?;
+        Ok(Response::new(proto::GetSourcingRulesResponse { rules: Some(convert::rules_message(&stored)) }))
+    }
+
+    async fn list_sourcing_rules(
+        &self,
+        request: Request<proto::ListSourcingRulesRequest>,
+    ) -> Answer<proto::ListSourcingRulesResponse> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 50, 100)?;
+        let channel = convert::rules_filter(&request)?;
+        let after = convert::page_token(&request.page_token, 1)?;
+        let first = after.and_then(|parts| parts.first().copied());
+        let (rules, next_page_token) = match &channel {
+            None => {
+                let after = first.unwrap_or_default();
+                if !after.is_empty() && after.parse::<ChannelId>().is_err() {
+                    return Err(convert::bad_token());
+                }
+                let rules = self.0.list_newest_rules(&caller, after, limit).await.map_err(from_error)?;
+                let token = next_token(&rules, limit, |last| last.channel.to_string());
+                (rules, token)
+            }
+            Some(channel) => {
+                let before = match first {
+                    None => i64::MAX,
+                    Some(part) => part.parse().map_err(|_| convert::bad_token())?,
+                };
+                let rules = self.0.list_rules_of(&caller, channel, before, limit).await.map_err(from_error)?;
+                let token = next_token(&rules, limit, |last| last.rules.version.to_string());
+                (rules, token)
+            }
+        };
+        let rules = rules.iter().map(convert::rules_message).collect();
+        Ok(Response::new(proto::ListSourcingRulesResponse { rules, next_page_token }))
+    }
+
+    async fn set_node_costs(
+        &self,
+        request: Request<proto::SetNodeCostsRequest>,
+    ) -> Answer<proto::SetNodeCostsResponse> {
+        let caller = caller(&request)?;
+        let (key, location, costs, expected) = convert::new_costs(request.get_ref())?;
+        let stored = self.0.set_node_costs(&caller, key, location, costs, expected).await.map_err(from_error)?;
+        Ok(Response::new(proto::SetNodeCostsResponse { costs: Some(convert::costs_message(&stored)) }))
+    }
+
+    async fn list_node_costs(
+        &self,
+        request: Request<proto::ListNodeCostsRequest>,
+    ) -> Answer<proto::ListNodeCostsResponse> {
+        let request = request.into_inner();
+        let limit = convert::page_size(request.page_size, 100, 1_000)?;
+        convert::location_token(&request.page_token)?;
+        let costs = self.0.list_node_costs(&request.page_token, limit).await.map_err(from_error)?;
+        Ok(Response::new(proto::ListNodeCostsResponse {
+            next_page_token: next_token(&costs, limit, |last| last.location_id.clone()),
+            costs: costs.iter().map(convert::costs_message).collect(),
+        }))
     }
 
     async fn find_pickup(&self, request: Request<proto::FindPickupRequest>) -> Answer<proto::FindPickupResponse> {

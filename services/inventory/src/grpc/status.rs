@@ -7,7 +7,11 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, PreconditionViolation, StatusExt};
 
 use crate::{
-    domain::{Refusal, error::ShortLine, location::Leftovers},
+    domain::{
+        Refusal,
+        error::{ShortLine, UnsourcedLine},
+        location::Leftovers,
+    },
     usecases::Error,
 };
 
@@ -37,9 +41,7 @@ pub fn from_error(error: Error) -> Status {
         Error::Overloaded => {
             status::exhausted("OVERLOADED", "inventory.executor", "too many stock changes wait", status::RETRY_DELAY)
         }
-        Error::Conflict | Error::MoreKits(_) | Error::Stopping => {
-            status::retry_info(Code::Aborted, "try again", DOMAIN, "TRY_AGAIN", [("", ""); 0], status::RETRY_DELAY)
-        }
+        Error::Conflict | Error::MoreKits(_) | Error::Stopping => try_again(),
         Error::Unavailable(ref source) => status::unavailable(source),
         Error::Internal(_) | Error::Unexpected(_) => status::internal(&error),
     }
@@ -314,6 +316,26 @@ fn from_refusal(refusal: &Refusal) -> Status {
                 ("expiry_date", expires_on.map_or_else(String::new, |day| day.to_string())),
             ],
         ),
+        Refusal::CannotSource { lines } => cannot_source(message, lines),
+        Refusal::PlanOvertaken { .. } => try_again(),
+        Refusal::NodeFull { location, day, capacity } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::NodeFull,
+            vec![("location_id", location.to_string()), ("day", day.to_string()), ("capacity", capacity.to_string())],
+        ),
+        Refusal::SourcingRulesNotFound { channel, version } => info(
+            Code::NotFound,
+            message,
+            ErrorReason::SourcingRulesNotFound,
+            vec![("channel_id", channel.to_string()), ("version", version.to_string())],
+        ),
+        Refusal::MoveExceedsHold { line, held, requested } => info(
+            Code::FailedPrecondition,
+            message,
+            ErrorReason::MoveExceedsHold,
+            vec![("line", line.to_string()), ("held", held.to_string()), ("requested", requested.to_string())],
+        ),
         Refusal::LedgerUnsound { sku, location, expected } => info(
             Code::FailedPrecondition,
             message,
@@ -365,6 +387,35 @@ fn insufficient(message: String, short: &[ShortLine]) -> Status {
             .collect::<Vec<_>>(),
     );
     Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+/// Names the worst SKU in the metadata, and as many as fit in a PreconditionFailure.
+fn cannot_source(message: String, lines: &[UnsourcedLine]) -> Status {
+    let worst = lines.iter().max_by_key(|line| line.unsourced);
+    let metadata = worst.into_iter().flat_map(|line| {
+        [
+            ("sku", line.sku.to_string()),
+            ("requested", line.requested.to_string()),
+            ("unsourced", line.unsourced.to_string()),
+            ("reason", line.why.as_str().to_owned()),
+            ("unsourced_skus", lines.len().to_string()),
+        ]
+    });
+    let mut details = ErrorDetails::with_error_info(
+        reason(ErrorReason::CannotSource),
+        DOMAIN,
+        metadata.map(|(key, value)| (key.to_owned(), value)).collect::<std::collections::HashMap<_, _>>(),
+    );
+    let violations = lines.iter().take(MAX_DETAILS).map(|line| {
+        let what = format!("{} requested, {} found nowhere: {}", line.requested, line.unsourced, line.why.as_str());
+        PreconditionViolation::new("STOCK", line.sku.to_string(), what)
+    });
+    details.set_precondition_failure(violations.collect::<Vec<_>>());
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+fn try_again() -> Status {
+    status::retry_info(Code::Aborted, "try again", DOMAIN, "TRY_AGAIN", [("", ""); 0], status::RETRY_DELAY)
 }
 
 fn mismatch(message: String, line: Option<usize>, expected: i64, found: i64) -> Status {

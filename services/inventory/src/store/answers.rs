@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     counts::CountRows,
+    holds::{GrantedLineRow, granted_line, granted_line_row},
     inbounds::InboundRows,
     kits::KitRow,
     locations::LocationRow,
@@ -40,6 +41,9 @@ enum Stored {
         hold_id: uuid::Uuid,
         /// Set where the answer was a live hold: what it said of its expiry.
         live_until: Option<DateTime<Utc>>,
+        /// Set where the answer was a live hold: its lines, since units may move later.
+        #[serde(default)]
+        lines: Option<Vec<GrantedLineRow>>,
     },
     /// SKU, location, then sellable, damaged, quarantine, soft, hard, safety stock, backorder limit, version, and what it
     /// has of its location.
@@ -63,6 +67,10 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
         Answer::Hold(hold) => Stored::Hold {
             hold_id: hold.hold_id.into(),
             live_until: hold.promise.resolved_at().is_none().then(|| hold.expires_at()).flatten(),
+            lines: hold.promise.resolved_at().is_none().then(|| {
+                let granted = hold.promise.granted().iter();
+                hold.lines.iter().zip(granted).map(|(line, held)| granted_line_row(line, *held)).collect()
+            }),
         },
         Answer::Levels(levels, at) => Stored::Levels(
             levels
@@ -119,15 +127,20 @@ pub fn encode(answer: &Answer) -> Vec<u8> {
 pub fn decode(bytes: &[u8], holds: &HashMap<HoldId, StockHold>) -> Result<Answer, sqlx::Error> {
     let unfit = |error: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::Decode(error);
     match serde_json::from_slice(bytes).map_err(|error| unfit(error.into()))? {
-        Stored::Hold { hold_id, live_until } => {
+        Stored::Hold { hold_id, live_until, lines } => {
             let mut hold = holds
                 .get(&HoldId::from(hold_id))
                 .cloned()
                 .ok_or_else(|| unfit(format!("answer names the missing hold {hold_id}").into()))?;
-            if let Some(expires_at) = live_until {
-                let granted = hold.promise.granted().to_vec();
-                hold.promise = Hold::restore(HoldTerms::Soft { expires_at }, granted, HoldState::Held)
-                    .map_err(|error| unfit(error.into()))?;
+            let mut granted = hold.promise.granted().to_vec();
+            let was_live = live_until.is_some() || lines.is_some();
+            if let Some(rows) = lines {
+                let lines = rows.into_iter().map(granted_line).collect::<Result<Vec<_>, _>>()?;
+                (hold.lines, granted) = lines.into_iter().map(|first| (first.line, first.held)).unzip();
+            }
+            if was_live {
+                let terms = live_until.map_or(HoldTerms::Hard, |expires_at| HoldTerms::Soft { expires_at });
+                hold.promise = Hold::restore(terms, granted, HoldState::Held).map_err(|error| unfit(error.into()))?;
             }
             Ok(Answer::Hold(hold))
         }

@@ -10,9 +10,10 @@ use oneshelf_values::{
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Inconsistency, parse};
+use super::{Inconsistency, parse, sourcing::SourcedRow};
 use crate::domain::{
-    hold::{HoldLine, KitLine, KitPart, StockHold},
+    group::Moved,
+    hold::{GrantedLine, HoldLine, KitLine, KitPart, StockHold},
     lot::LotNumber,
     stock_level::LevelKey,
 };
@@ -31,7 +32,12 @@ struct HoldRow {
     expires_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     resolved_at: Option<DateTime<Utc>>,
+    sourcing: Option<Json<SourcedRow>>,
+    granted_lines: Option<Json<Vec<GrantedLineRow>>>,
 }
+
+/// SKU, location, requested, held, available, version: a line as it was first granted.
+pub(super) type GrantedLineRow = (String, String, i64, i64, i64, i64);
 
 struct LineRow {
     hold_id: Uuid,
@@ -126,12 +132,28 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
         fingerprint: row.fingerprint.try_into().map_err(|_| unfit("fingerprint", id, "not 32 bytes"))?,
         granted_until: row.granted_until,
         created_at: row.created_at,
+        sourced: row.sourcing.map(|Json(row)| row.try_into().map(Box::new)).transpose()?,
+        first_lines: row.granted_lines.map(|Json(rows)| rows.into_iter().map(granted_line).collect()).transpose()?,
     })
 }
 
 fn lots(stored: Option<Json<Vec<(String, i64)>>>) -> Result<Vec<(LotNumber, i64)>, sqlx::Error> {
     let stored = stored.into_iter().flat_map(|Json(lots)| lots);
     stored.map(|(lot, units)| Ok((parse("hold_lines", "lots", &lot)?, units))).collect()
+}
+
+pub(super) fn granted_line(row: GrantedLineRow) -> Result<GrantedLine, sqlx::Error> {
+    let (sku, location, requested, held, available, granted_version) = row;
+    let key =
+        LevelKey { sku: parse("holds", "granted_lines", &sku)?, location: parse("holds", "granted_lines", &location)? };
+    // Only holds of plain SKUs move.
+    let line = HoldLine { key, requested, available, granted_version, part_of: None, lots: Vec::new() };
+    Ok(GrantedLine { line, held })
+}
+
+pub(super) fn granted_line_row(line: &HoldLine, held: i64) -> GrantedLineRow {
+    let (sku, location) = (line.key.sku.to_string(), line.key.location.to_string());
+    (sku, location, line.requested, held, line.available, line.granted_version)
 }
 
 fn optional<T: std::str::FromStr>(column: &'static str, value: Option<String>) -> Result<Option<T>, sqlx::Error> {
@@ -172,6 +194,8 @@ pub async fn lock_holds(conn: &mut PgConnection, hold_ids: &[Uuid]) -> Result<Ha
              , expires_at
              , created_at
              , resolved_at
+             , sourcing AS "sourcing: Json<SourcedRow>"
+             , granted_lines AS "granted_lines: Json<Vec<GrantedLineRow>>"
           FROM inventory.holds
          WHERE hold_id = ANY ($1)
          ORDER BY hold_id
@@ -202,6 +226,8 @@ pub async fn find_hold(conn: &mut PgConnection, hold_id: HoldId) -> Result<Optio
              , expires_at
              , created_at
              , resolved_at
+             , sourcing AS "sourcing: Json<SourcedRow>"
+             , granted_lines AS "granted_lines: Json<Vec<GrantedLineRow>>"
           FROM inventory.holds
          WHERE hold_id = $1
         "#,
@@ -272,6 +298,7 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
           , granted_until
           , expires_at
           , created_at
+          , sourcing
         )
         SELECT hold_id
              , kind
@@ -285,6 +312,7 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
              , expires_at
              , expires_at
              , created_at
+             , sourcing
           FROM UNNEST(
                    $1::UUID[]
                  , $2::TEXT[]
@@ -296,6 +324,7 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
                  , $8::TEXT[]
                  , $9::TEXT[]
                  , $10::TIMESTAMPTZ[]
+                 , $11::JSONB[]
                ) AS hold (
                    hold_id
                  , kind
@@ -307,6 +336,7 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
                  , partner_id
                  , shopper_id
                  , held_since
+                 , sourcing
                )
         "#,
         &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
@@ -320,6 +350,8 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
         &holds.iter().map(|hold| hold.shopper.as_ref().map(ShopperId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
         &holds.iter().map(|hold| (hold.since != hold.created_at).then_some(hold.since)).collect::<Vec<_>>()
             as &[Option<DateTime<Utc>>],
+        &holds.iter().map(|hold| hold.sourced.as_deref().map(|sourced| Json(sourced.into()))).collect::<Vec<_>>()
+            as &[Option<Json<SourcedRow>>],
     )
     .execute(&mut *conn)
     .await?;
@@ -480,6 +512,135 @@ pub async fn update_holds(
         &lines.iter().map(|line| line.1).collect::<Vec<_>>(),
         &lines.iter().map(|line| line.4.committed).collect::<Vec<_>>(),
         &lines.iter().map(|line| version_of(&line.2.key)).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes the lines of holds whose units moved, and what they were at first.
+pub async fn replace_moved_lines(
+    conn: &mut PgConnection,
+    holds: &[StockHold],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let first = |hold: &StockHold| -> Vec<GrantedLineRow> {
+        hold.first_lines.iter().flatten().map(|first| granted_line_row(&first.line, first.held)).collect()
+    };
+    sqlx::query!(
+        r#"
+        UPDATE inventory.holds
+           SET granted_lines = moved.granted_lines
+             , sourcing = moved.sourcing
+          FROM UNNEST($1::UUID[], $2::JSONB[], $3::JSONB[]) AS moved (hold_id, granted_lines, sourcing)
+         WHERE holds.hold_id = moved.hold_id
+        "#,
+        &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
+        &holds.iter().map(|hold| Json(first(hold))).collect::<Vec<_>>() as &[Json<Vec<GrantedLineRow>>],
+        &holds.iter().map(|hold| hold.sourced.as_deref().map(|sourced| Json(sourced.into()))).collect::<Vec<_>>()
+            as &[Option<Json<SourcedRow>>],
+    )
+    .execute(&mut *conn)
+    .await?;
+
+    let lines = flatten(holds, now);
+    sqlx::query!(
+        r#"
+        INSERT INTO inventory.hold_lines (
+            hold_id
+          , line_no
+          , sku
+          , location_id
+          , requested
+          , held
+          , available
+          , granted_version
+        )
+        SELECT *
+          FROM UNNEST(
+                   $1::UUID[]
+                 , $2::INT[]
+                 , $3::TEXT[]
+                 , $4::TEXT[]
+                 , $5::BIGINT[]
+                 , $6::BIGINT[]
+                 , $7::BIGINT[]
+                 , $8::BIGINT[]
+               )
+            ON CONFLICT (hold_id, line_no) DO UPDATE
+           SET location_id = EXCLUDED.location_id
+             , requested = EXCLUDED.requested
+             , held = EXCLUDED.held
+             , available = EXCLUDED.available
+             , granted_version = EXCLUDED.granted_version
+        "#,
+        &lines.iter().map(|line| line.0).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.1).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.2.key.sku.as_str()).collect::<Vec<_>>() as &[&str],
+        &lines.iter().map(|line| line.2.key.location.as_str()).collect::<Vec<_>>() as &[&str],
+        &lines.iter().map(|line| line.2.requested).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.3).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.2.available).collect::<Vec<_>>(),
+        &lines.iter().map(|line| if line.3 > 0 { line.2.granted_version } else { 0 }).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes down which units went where.
+pub async fn insert_moves(conn: &mut PgConnection, moves: &[Moved], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        INSERT INTO inventory.hold_moves (
+            move_id
+          , line_no
+          , hold_id
+          , sku
+          , source_location_id
+          , target_location_id
+          , quantity
+          , moved_by
+          , moved_at
+        )
+        SELECT move_id
+             , line_no
+             , hold_id
+             , sku
+             , source_location_id
+             , target_location_id
+             , quantity
+             , moved_by
+             , $9
+          FROM UNNEST(
+                   $1::UUID[]
+                 , $2::INT[]
+                 , $3::UUID[]
+                 , $4::TEXT[]
+                 , $5::TEXT[]
+                 , $6::TEXT[]
+                 , $7::BIGINT[]
+                 , $8::TEXT[]
+               ) AS moved (
+                   move_id
+                 , line_no
+                 , hold_id
+                 , sku
+                 , source_location_id
+                 , target_location_id
+                 , quantity
+                 , moved_by
+               )
+        "#,
+        &moves.iter().map(|one| one.move_id).collect::<Vec<_>>(),
+        &moves.iter().map(|one| one.line as i32).collect::<Vec<_>>(),
+        &moves.iter().map(|one| Uuid::from(one.hold_id)).collect::<Vec<_>>(),
+        &moves.iter().map(|one| one.from.sku.as_str()).collect::<Vec<_>>() as &[&str],
+        &moves.iter().map(|one| one.from.location.as_str()).collect::<Vec<_>>() as &[&str],
+        &moves.iter().map(|one| one.to.as_str()).collect::<Vec<_>>() as &[&str],
+        &moves.iter().map(|one| one.units).collect::<Vec<_>>(),
+        &moves.iter().map(|one| one.by.as_str()).collect::<Vec<_>>() as &[&str],
+        now,
     )
     .execute(conn)
     .await?;

@@ -23,6 +23,7 @@ pub mod policies;
 pub mod promises;
 pub mod reasons;
 pub mod reorder;
+pub mod sourcing;
 pub mod stock_levels;
 pub mod thresholds;
 pub mod transfers;

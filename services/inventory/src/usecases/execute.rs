@@ -6,6 +6,7 @@
 //! | answers of repeated requests | a command carries a request key |
 //! | lock documents, and read their lines (2 per kind) | a command is about a document |
 //! | lock holds, and read their lines (2) | a command names a hold |
+//! | look at what network holds may come from ([`super::source`]) | a hold has lines without a location |
 //! | make missing levels | goods are moved |
 //! | lock the states of locations | levels follow their location |
 //! | look for components, lock SKUs, look once more, find their levels (4) | the policy of a SKU, or a kit, is set |
@@ -18,7 +19,8 @@
 //! | make and lock counters (2) | a SKU of a soft hold has a cap |
 //! | count its soft holds | the policy of a SKU is set |
 //! | lock thresholds, read what is counted in them (2), where channels sell from | a channel is told of a SKU, or is to be |
-//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), kits, their SKUs' levels, what is announced of them (3), tracking, lots (4), counters (1 or 2), thresholds (2), consignments, append ledger, documents (2 per kind), append outbox, store answers | if there are any |
+//! | make and lock days of locations (2) | network holds take or give back places of a bounded capacity |
+//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), kits, their SKUs' levels, what is announced of them (3), tracking, lots (4), counters (1 or 2), thresholds (2), consignments, days, moved lines (3), append ledger, documents (2 per kind), append outbox, store answers | if there are any |
 //! | commit | always |
 //!
 //! A hold that names a kit needs the levels of its components, which are locked in the one order as all others. Which these
@@ -60,6 +62,7 @@ use crate::{
         lot::LotNumber,
         policy::{Rulebook, SkuTerms},
         promise::Promise,
+        sourcing::NodeDay,
         stock_level::{Level, LevelKey},
         threshold::Thresholds,
     },
@@ -83,6 +86,10 @@ impl Job {
         Self { key: None, command }
     }
 
+    pub(super) fn command(&self) -> &Command {
+        &self.command
+    }
+
     fn hold_fingerprint(&self) -> Option<[u8; 32]> {
         match &self.command {
             Command::Hold(hold) => Some(hold.fingerprint),
@@ -93,7 +100,10 @@ impl Job {
     /// Writers are chosen by SKU, so that commands on one hot SKU meet in one group.
     pub fn route(&self) -> u64 {
         let sku = match &self.command {
-            Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku),
+            Command::Hold(hold) => hold.lines.first().map(|(key, _)| &key.sku).or_else(|| {
+                let sourced = hold.sourcing.as_ref()?.order.lines.first();
+                sourced.map(|line| &line.sku)
+            }),
             Command::Move(moved) => moved.lines.first().map(|line| &line.key.sku),
             Command::Follow { keys }
             | Command::Reconsider { keys }
@@ -104,6 +114,7 @@ impl Job {
             | Command::Release { .. }
             | Command::Extend { .. }
             | Command::Expire { .. }
+            | Command::MoveHold(_)
             | Command::Transfer(_)
             | Command::Count(_)
             | Command::Inbound(_)
@@ -129,7 +140,12 @@ impl Inventory {
         let outcome = self.submit(job.clone()).await;
         let short = matches!(
             &outcome,
-            Err(Error::Refused(Refusal::InsufficientStock { .. } | Refusal::HoldCapExceeded { .. }))
+            Err(Error::Refused(
+                Refusal::InsufficientStock { .. }
+                    | Refusal::HoldCapExceeded { .. }
+                    | Refusal::CannotSource { .. }
+                    | Refusal::NodeFull { .. }
+            ))
         );
         if short && self.expire_holds().await? > 0 {
             return self.submit(job).await;
@@ -190,7 +206,7 @@ async fn apply_group(
         store::holds::lock_holds(conn, &hold_ids.into_iter().collect::<Vec<_>>()).await?
     };
 
-    let mut keys = BTreeSet::new();
+    let super::source::Prepared { boards, mut keys, days } = super::source::prepare(conn, jobs, &holds, now).await?;
     let mut moved = BTreeSet::new();
     let mut followed = BTreeSet::new();
     let mut ruled = BTreeSet::new();
@@ -231,6 +247,13 @@ async fn apply_group(
                 keys.extend(named.iter().cloned())
             }
             Command::Reconsider { keys: named } => ruled.extend(named.iter().cloned()),
+            Command::MoveHold(command) => {
+                let to = |(from, to, _): &(LevelKey, LocationId, i64)| LevelKey {
+                    sku: from.sku.clone(),
+                    location: to.clone(),
+                };
+                keys.extend(command.moves.iter().map(to));
+            }
             Command::SetPolicies(set) => match &set.change {
                 PolicyChange::Stock(lines) => ruled.extend(lines.iter().map(|line| line.key.clone())),
                 PolicyChange::Fences(lines) => ruled.extend(lines.iter().map(|line| line.key.0.clone())),
@@ -299,6 +322,9 @@ async fn apply_group(
     }
 
     let thresholds = thresholds_of(conn, &levels, &rulebook, jobs).await?;
+    let days: Vec<NodeDay> = days.into_iter().collect();
+    let days = if days.is_empty() { HashMap::new() } else { store::sourcing::lock_node_days(conn, &days).await? };
+
     let documents = renew_promises(conn, documents).await?;
     let known = holds.clone();
     let mut in_documents = HashSet::new();
@@ -316,6 +342,9 @@ async fn apply_group(
         .watched_by(thresholds)
         .counting(Counters::new(counts), whole)
         .with_documents(documents);
+    if boards.is_some() || !days.is_empty() {
+        shelf = shelf.sourced_from(boards.unwrap_or_default(), days);
+    }
     if !frozen.is_empty() {
         let frozen: Vec<LevelKey> = frozen.into_iter().collect();
         let counting = store::counts::list_open_counts(conn, &frozen).await?;
@@ -602,6 +631,10 @@ pub(super) async fn save(
     if !changes.granted.is_empty() {
         store::holds::insert_holds(conn, &changes.granted, now).await?;
     }
+    if !changes.moved.is_empty() {
+        store::holds::replace_moved_lines(conn, &changes.moved, now).await?;
+        store::holds::insert_moves(conn, &changes.moves, now).await?;
+    }
     if !changes.changed.is_empty() {
         store::holds::update_holds(conn, &changes.changed, version_of, now).await?;
     }
@@ -645,6 +678,9 @@ pub(super) async fn save(
     if !changes.counters.is_empty() {
         store::caps::update_counters(conn, &changes.counters).await?;
     }
+    if !changes.days.is_empty() {
+        store::sourcing::update_node_days(conn, &changes.days).await?;
+    }
     if !changes.fences.is_empty() {
         store::policies::upsert_ring_fences(conn, &changes.fences).await?;
     }
@@ -680,6 +716,7 @@ fn hold_id(command: &Command) -> Option<HoldId> {
         Command::Hold(hold) => Some(hold.hold_id),
         Command::Commit(commit) => Some(commit.hold_id),
         Command::Release { hold_id } | Command::Extend { hold_id, .. } | Command::Expire { hold_id } => Some(*hold_id),
+        Command::MoveHold(command) => Some(command.hold_id),
         Command::Promise(command) => match &command.act {
             PromiseAct::Commit { request_id, .. } => Some((*request_id).into()),
             _ => None,
@@ -714,9 +751,10 @@ fn counters(
         if let Command::Hold(hold) = &job.command
             && matches!(hold.terms, HoldTerms::Soft { .. })
         {
-            for (key, _) in &hold.lines {
-                want(&key.sku, hold.shopper.as_ref(), hold.channel.as_ref());
-                for component in rulebook.kits.get(&key.sku).into_iter().flat_map(|kit| kit.components.keys()) {
+            let sourced = hold.sourcing.iter().flat_map(|request| &request.order.lines);
+            for sku in hold.lines.iter().map(|(key, _)| &key.sku).chain(sourced.map(|line| &line.sku)) {
+                want(sku, hold.shopper.as_ref(), hold.channel.as_ref());
+                for component in rulebook.kits.get(sku).into_iter().flat_map(|kit| kit.components.keys()) {
                     want(component, hold.shopper.as_ref(), hold.channel.as_ref());
                 }
             }

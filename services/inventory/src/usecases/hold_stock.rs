@@ -4,6 +4,7 @@ use oneshelf_kit::auth::Caller;
 
 use super::{Error, Inventory, execute::Job};
 use crate::domain::{
+    Refusal,
     group::{Answer, Command, HoldStock},
     hold::StockHold,
 };
@@ -14,7 +15,17 @@ impl Inventory {
         super::check_channel(caller, hold.channel.as_ref())?;
         hold.partner = super::partner_for(caller, hold.partner)?;
         hold.longest = self.longest_soft_hold;
-        self.execute(Job::unkeyed(Command::Hold(hold))).await.and_then(hold_of)
+        let again = hold.sourcing.is_some().then(|| hold.clone());
+        let outcome = self.execute(Job::unkeyed(Command::Hold(hold))).await;
+        match (outcome, again) {
+            (Err(Error::Refused(Refusal::PlanOvertaken { .. })), Some(mut hold)) => {
+                if let Some(request) = &mut hold.sourcing {
+                    request.wide = true;
+                }
+                self.execute(Job::unkeyed(Command::Hold(hold))).await.and_then(hold_of)
+            }
+            (outcome, _) => outcome.and_then(hold_of),
+        }
     }
 }
 

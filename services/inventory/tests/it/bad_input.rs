@@ -167,7 +167,7 @@ async fn holds(shelf: &mut Shelf) -> Vec<Good> {
     vec![
         Good::new("HoldStock", &hold)
             .optional(&["kind", "ttl", "channel_id", "reference"])
-            .elsewhere(&["partner_id", "shopper_id", "replaces_hold_id"])
+            .elsewhere(&["partner_id", "shopper_id", "replaces_hold_id", "network"])
             .at_most(&[("lines", 2_000)]),
         Good::new(
             "CommitHold",
@@ -487,6 +487,232 @@ async fn lots(shelf: &mut Shelf) -> Vec<Good> {
     ]
 }
 
+fn ladder() -> pb::SourcingRules {
+    pb::SourcingRules {
+        channel_id: "WEB".to_owned(),
+        steps: vec![pb::SourcingStep {
+            name: "near".to_owned(),
+            kinds: vec![pb::LocationKind::Warehouse.into()],
+            zone_ids: vec!["UK".to_owned()],
+            least_left: 1,
+            order_by: vec![pb::SourcingCriterion::Cost.into()],
+            max_parcels: 3,
+            least_parcel_value: 100,
+            ..Default::default()
+        }],
+        weights: Some(pb::SourcingWeights { handling: 100, transport: 100, markdown: 50, parcel_penalty: 5 }),
+        ..Default::default()
+    }
+}
+
+async fn sourcing(shelf: &mut Shelf) -> Vec<Good> {
+    shelf.receive("SHOP", &[("A", 1)]).await;
+    let to_move = shelf.held(shelf.hold(&[("A", 1)])).await.hold_id;
+    let rules = |shelf: &Shelf| pb::SetSourcingRulesRequest {
+        request_id: shelf.id(),
+        rules: Some(ladder()),
+        expected_version: Some(1),
+    };
+    let first = pb::SetSourcingRulesRequest { expected_version: Some(0), ..rules(shelf) };
+    shelf.client.set_sourcing_rules(first).await.unwrap();
+    let destination = Some(pb::Destination { coordinates: None, zone_id: "UK".to_owned() });
+    let lines = vec![pb::OrderLine { sku: "A".to_owned(), quantity: 1, unit_value: 5 }];
+    let version = Some(pb::SimulatedRules { rules: Some(pb::simulated_rules::Rules::Version(1)) });
+    let draft = Some(pb::SimulatedRules { rules: Some(pb::simulated_rules::Rules::Draft(ladder())) });
+    let past = pb::PastOrder {
+        reference: "order 7".to_owned(),
+        lines: lines.clone(),
+        fulfilment: pb::SourcingFulfilment::Ship.into(),
+        destination: destination.clone(),
+        order_time: yesterday(shelf),
+    };
+    let given = pb::SimulateSourcingRequest {
+        channel_id: "WEB".to_owned(),
+        first: version.clone(),
+        second: draft.clone(),
+        orders: vec![past],
+        start_time: None,
+        end_time: None,
+    };
+    let held = pb::SimulateSourcingRequest {
+        first: draft,
+        second: version,
+        orders: vec![],
+        start_time: yesterday(shelf),
+        end_time: Some(Timestamp { seconds: shelf.clock.now().timestamp(), nanos: 0 }),
+        ..given.clone()
+    };
+    let costs = pb::NodeCosts { location_id: wh(), parcel: 1, unit: 2, km: 3, markdown: 4, ..Default::default() };
+    vec![
+        Good::new(
+            "PlanFulfilment",
+            &pb::PlanFulfilmentRequest {
+                channel_id: "WEB".to_owned(),
+                lines,
+                fulfilment: pb::SourcingFulfilment::Pickup.into(),
+                destination,
+                draft: Some(ladder()),
+                ..Default::default()
+            },
+        )
+        .optional(&[
+            "lines.unit_value",
+            "fulfilment",
+            "destination",
+            "destination.zone_id",
+            "draft",
+            "draft.steps.kinds",
+            "draft.steps.zone_ids",
+            "draft.steps.least_left",
+            "draft.steps.max_parcels",
+            "draft.steps.least_parcel_value",
+            "draft.weights",
+            "draft.weights.handling",
+            "draft.weights.transport",
+            "draft.weights.markdown",
+            "draft.weights.parcel_penalty",
+        ])
+        .elsewhere(&["partner_id", "destination.coordinates", "draft.steps.max_distance_m"])
+        .ignored(&["draft.channel_id", "draft.version", "draft.update_time", "draft.updated_by"])
+        .at_most(&[
+            ("lines", 200),
+            ("draft.steps", 8),
+            ("draft.steps.kinds", 6),
+            ("draft.steps.zone_ids", 50),
+            ("draft.steps.order_by", 6),
+        ]),
+        simulation(&given)
+            .optional(&[
+                "first.version",
+                "second.draft",
+                "second.draft.steps.kinds",
+                "second.draft.steps.zone_ids",
+                "second.draft.steps.least_left",
+                "second.draft.steps.max_parcels",
+                "second.draft.steps.least_parcel_value",
+                "second.draft.weights",
+                "second.draft.weights.handling",
+                "second.draft.weights.transport",
+                "second.draft.weights.markdown",
+                "second.draft.weights.parcel_penalty",
+                "orders",
+                "orders.reference",
+                "orders.lines.unit_value",
+                "orders.fulfilment",
+                "orders.destination",
+                "orders.destination.zone_id",
+            ])
+            .ignored(&[
+                "second.draft.channel_id",
+                "second.draft.version",
+                "second.draft.update_time",
+                "second.draft.updated_by",
+            ])
+            .absent(&["first.draft", "second.version", "start_time", "end_time"])
+            .unbounded(&["first.version"])
+            .may_lie_ahead(&["orders.order_time"])
+            .at_most(&[
+                ("orders", 500),
+                ("orders.lines", 50),
+                ("second.draft.steps", 8),
+                ("second.draft.steps.kinds", 6),
+                ("second.draft.steps.zone_ids", 50),
+                ("second.draft.steps.order_by", 6),
+            ]),
+        simulation(&held)
+            .optional(&[
+                "second.version",
+                "first.draft",
+                "first.draft.steps.kinds",
+                "first.draft.steps.zone_ids",
+                "first.draft.steps.least_left",
+                "first.draft.steps.max_parcels",
+                "first.draft.steps.least_parcel_value",
+                "first.draft.weights",
+                "first.draft.weights.handling",
+                "first.draft.weights.transport",
+                "first.draft.weights.markdown",
+                "first.draft.weights.parcel_penalty",
+            ])
+            .ignored(&[
+                "first.draft.channel_id",
+                "first.draft.version",
+                "first.draft.update_time",
+                "first.draft.updated_by",
+            ])
+            .absent(&["second.draft", "first.version", "orders"])
+            .unbounded(&["second.version"])
+            .may_lie_ahead(&["start_time", "end_time"])
+            .at_most(&[
+                ("first.draft.steps", 8),
+                ("first.draft.steps.kinds", 6),
+                ("first.draft.steps.zone_ids", 50),
+                ("first.draft.steps.order_by", 6),
+            ]),
+        Good::new(
+            "MoveHold",
+            &pb::MoveHoldRequest {
+                request_id: shelf.id(),
+                hold_id: to_move,
+                moves: vec![pb::HoldMove {
+                    sku: "A".to_owned(),
+                    source_location_id: wh(),
+                    target_location_id: "SHOP".to_owned(),
+                    quantity: 1,
+                }],
+            },
+        )
+        .at_most(&[("moves", 200)]),
+        Good::new("SetSourcingRules", &rules(shelf))
+            .optional(&[
+                "expected_version",
+                "rules.steps.kinds",
+                "rules.steps.zone_ids",
+                "rules.steps.least_left",
+                "rules.steps.max_parcels",
+                "rules.steps.least_parcel_value",
+                "rules.weights",
+                "rules.weights.handling",
+                "rules.weights.transport",
+                "rules.weights.markdown",
+                "rules.weights.parcel_penalty",
+            ])
+            .elsewhere(&["rules.steps.max_distance_m"])
+            .ignored(&["rules.version", "rules.update_time", "rules.updated_by"])
+            .unbounded(&["expected_version"])
+            .at_most(&[
+                ("rules.steps", 8),
+                ("rules.steps.kinds", 6),
+                ("rules.steps.zone_ids", 50),
+                ("rules.steps.order_by", 6),
+            ]),
+        Good::new("GetSourcingRules", &pb::GetSourcingRulesRequest { channel_id: "WEB".to_owned(), version: 1 })
+            .optional(&["version"])
+            .unbounded(&["version"]),
+        Good::new(
+            "ListSourcingRules",
+            &pb::ListSourcingRulesRequest { channel_id: "WEB".to_owned(), page_size: 1, page_token: "2".to_owned() },
+        )
+        .optional(&["channel_id"]),
+        Good::new(
+            "SetNodeCosts",
+            &pb::SetNodeCostsRequest { request_id: shelf.id(), costs: Some(costs), expected_version: Some(0) },
+        )
+        .optional(&["expected_version", "costs.parcel", "costs.unit", "costs.km", "costs.markdown"])
+        .ignored(&["costs.version", "costs.update_time", "costs.updated_by"])
+        .unbounded(&["expected_version"]),
+        Good::new("ListNodeCosts", &pb::ListNodeCostsRequest { page_size: 1, page_token: "SHOP".to_owned() }),
+    ]
+}
+
+fn simulation(request: &pb::SimulateSourcingRequest) -> Good {
+    Good::new("SimulateSourcing", request).elsewhere(&[
+        "orders.destination.coordinates",
+        "first.draft.steps.max_distance_m",
+        "second.draft.steps.max_distance_m",
+    ])
+}
+
 #[tokio::test]
 async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     let mut shelf = Shelf::stocked().await;
@@ -518,6 +744,7 @@ async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     goods.extend(costs(&mut shelf).await);
     goods.extend(kits(&shelf));
     goods.extend(lots(&mut shelf).await);
+    goods.extend(sourcing(&mut shelf).await);
     let (server, pool) = (&shelf.server, shelf.db.pool());
     let service = "oneshelf.inventory.v1.InventoryService";
     assert_bad_input_is_refused_but(server, pool, FILE_DESCRIPTOR_SET, service, goods, ELSEWHERE).await;

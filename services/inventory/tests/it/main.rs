@@ -20,6 +20,7 @@ mod policies;
 mod promises;
 mod reconcile;
 mod reorder;
+mod sourcing;
 mod support;
 mod thresholds;
 mod transfers;

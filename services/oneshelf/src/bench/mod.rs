@@ -7,6 +7,7 @@
 //! | figure | limits beside it |
 //! |---|---|
 //! | holds, 10,000 SKUs and one hot SKU | pgbench with the least reservation there is; the echo |
+//! | network holds over 50 locations | holds that name their location |
 //! | quotes, availability | the echo with messages of the same size |
 //! | bulk | one array UPDATE of as many rows of a bare table |
 //! | orders | none: a quote, an order and its shipping are eight transactions in three services |
@@ -20,6 +21,7 @@ mod echo;
 mod holds;
 mod load;
 mod machine;
+mod network;
 mod orders;
 mod oversell;
 mod pgbench;
@@ -77,6 +79,7 @@ pub struct BenchArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     Holds,
+    Network,
     Quotes,
     Availability,
     Bulk,
@@ -128,6 +131,9 @@ async fn measure(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Findings> {
     if wanted(What::Holds) {
         holds::measure(args, stage, &mut figures).await?;
         oversell = Some(oversell::run(stage).await?);
+    }
+    if wanted(What::Network) {
+        network::measure(args, stage, &mut figures).await?;
     }
     if wanted(What::Availability) {
         availability::measure(args, stage, &mut figures).await?;

@@ -397,6 +397,7 @@ impl Script {
                     allow_partial: false,
                     owed: false,
                     lines: vec![(key(*s, *l), *q)],
+                    sourcing: None,
                 })]
             }
             Step::Commit(pick) => chosen(&self.holds, *pick)

@@ -48,6 +48,7 @@ fn hold(id: u128, allow_partial: bool, lines: Vec<(&str, i64)>) -> Command {
         fingerprint: [1; 32],
         allow_partial,
         owed: false,
+        sourcing: None,
         lines: lines.into_iter().map(|(name, units)| (key(name), units)).collect(),
     })
 }

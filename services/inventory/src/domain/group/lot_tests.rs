@@ -60,6 +60,7 @@ fn hold(id: u128, quantity: i64, allow_partial: bool) -> Command {
         fingerprint: [1; 32],
         allow_partial,
         owed: false,
+        sourcing: None,
         lines: vec![(key(), quantity)],
     })
 }

@@ -208,6 +208,7 @@ impl Shelf {
             allow_partial: false,
             owed: true,
             lines: promise.lines.iter().map(|line| (line.key.clone(), line.quantity)).collect(),
+            sourcing: None,
         };
         self.hold(&hold, now, now)?;
         Ok(())

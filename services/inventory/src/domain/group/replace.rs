@@ -51,19 +51,16 @@ impl Shelf {
     /// What a replacement looks at, to be tried out.
     fn excerpt(&self, old: &StockHold, command: &HoldStock) -> Self {
         let kits = command.lines.iter().filter_map(|(key, _)| Some((key, self.rulebook.kits.get(&key.sku)?)));
-        let parts: Vec<LevelKey> = kits.flat_map(|(key, kit)| kit.keys(key)).collect();
-        let keys: HashSet<&LevelKey> = old
-            .lines
-            .iter()
-            .map(|line| &line.key)
-            .chain(command.lines.iter().map(|(key, _)| key))
-            .chain(&parts)
-            .collect();
+        let parts = kits.flat_map(|(key, kit)| kit.keys(key));
+        let looked_at: Vec<LevelKey> = parts.chain(self.looked_at(command)).collect();
+        let keys: HashSet<&LevelKey> = old.lines.iter().map(|line| &line.key).chain(&looked_at).collect();
         Self {
             levels: keys.iter().filter_map(|key| Some(((*key).clone(), *self.levels.get(*key)?))).collect(),
             holds: HashMap::from([(old.hold_id, old.clone())]),
             rulebook: self.rulebook.excerpt(keys),
             counters: self.counters.clone(),
+            boards: self.boards.clone(),
+            days: self.days.clone(),
             ..Self::default()
         }
     }

@@ -42,6 +42,7 @@ fn hold_for(
         allow_partial,
         owed: false,
         lines,
+        sourcing: None,
     })
 }
 

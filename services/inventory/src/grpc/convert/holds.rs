@@ -7,11 +7,15 @@ use oneshelf_values::{ChannelId, Clock, HoldId, HoldTerms, PartnerId, ShopperId,
 use prost::Message;
 use tonic::Status;
 
-use super::{MAX_LINES, complete, instant, line_count, location, quantity, reference, request_id, sku};
+use super::{
+    MAX_LINES, complete, instant, line_count, location, quantity, reference, request_id, sku,
+    sourcing::{hold_sourcing, network_terms},
+};
 use crate::{
     domain::{
         group::HoldStock,
         hold::{HoldKind, StockHold},
+        sourcing::SourceRequest,
         stock_level::LevelKey,
     },
     time::timestamp,
@@ -26,11 +30,14 @@ pub fn hold_request(request: &proto::HoldStockRequest, clock: &Clock) -> Result<
     let mut violations = Violations::new();
     let id = request_id(&mut violations, &request.request_id);
     line_count(&mut violations, "lines", request.lines.len());
+    // Without the terms a missing location is a mistake, and not a line to be sourced.
+    let to_source = |line: &proto::HoldRequestLine| request.network.is_some() && line.location_id.is_empty();
     let lines: Vec<_> = request
         .lines
         .iter()
         .take(MAX_LINES)
         .enumerate()
+        .filter(|(_, line)| !to_source(line))
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
             let location = location(&mut violations, format!("lines[{place}].location_id"), &line.location_id);
@@ -39,6 +46,14 @@ pub fn hold_request(request: &proto::HoldStockRequest, clock: &Clock) -> Result<
         })
         .collect();
     let channel = channel(&mut violations, &request.channel_id);
+    let sourcing = request.network.as_ref().and_then(|terms| {
+        let lines = request.lines.iter().enumerate().filter(|(_, line)| to_source(line));
+        let sourcing = network_terms(&mut violations, terms, request.lines.len(), lines)?;
+        if request.channel_id.is_empty() {
+            violations.add("channel_id", "is required where a line names no location");
+        }
+        Some(Box::new(SourceRequest { order: sourcing, wide: false }))
+    });
     let partner = partner(&mut violations, &request.partner_id);
     let shopper = (!request.shopper_id.is_empty())
         .then(|| violations.check("shopper_id", request.shopper_id.parse::<ShopperId>()))
@@ -84,13 +99,14 @@ pub fn hold_request(request: &proto::HoldStockRequest, clock: &Clock) -> Result<
             allow_partial: request.allow_partial,
             owed: false,
             lines,
+            sourcing,
         })
     })();
     complete(violations, hold)
 }
 
 /// The hold that a request names, with the request's key.
-fn named(
+pub(super) fn named(
     violations: &mut Violations,
     rpc: &'static str,
     id: &str,
@@ -227,5 +243,6 @@ pub fn hold_message(hold: &StockHold, now: DateTime<Utc>) -> proto::Hold {
         resolve_time: hold.promise.resolved_at().map(timestamp),
         partner_id: hold.partner.as_ref().map_or_else(String::new, PartnerId::to_string),
         shopper_id: hold.shopper.as_ref().map_or_else(String::new, ShopperId::to_string),
+        sourcing: hold.sourced.as_deref().map(hold_sourcing),
     }
 }

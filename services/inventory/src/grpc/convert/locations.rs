@@ -166,7 +166,7 @@ fn kind(violations: &mut Violations, value: i32) -> Option<LocationKind> {
     kind
 }
 
-fn kind_of(kind: proto::LocationKind) -> Option<LocationKind> {
+pub(super) fn kind_of(kind: proto::LocationKind) -> Option<LocationKind> {
     match kind {
         proto::LocationKind::Unspecified => None,
         proto::LocationKind::Warehouse => Some(LocationKind::Warehouse),
@@ -315,20 +315,23 @@ fn minute(violations: &mut Violations, field: String, value: i32) -> Option<u16>
     }
 }
 
+pub(super) fn kind_message(kind: LocationKind) -> proto::LocationKind {
+    match kind {
+        LocationKind::Warehouse => proto::LocationKind::Warehouse,
+        LocationKind::Store => proto::LocationKind::Store,
+        LocationKind::Dealer => proto::LocationKind::Dealer,
+        LocationKind::ThirdParty => proto::LocationKind::ThirdParty,
+        LocationKind::Vendor => proto::LocationKind::Vendor,
+        LocationKind::Virtual => proto::LocationKind::Virtual,
+    }
+}
+
 pub fn location_message(location: Location) -> proto::Location {
     let details = location.details;
     let text = |value: Option<String>| value.unwrap_or_default();
     proto::Location {
         location_id: location.location_id.to_string(),
-        kind: match details.kind {
-            LocationKind::Warehouse => proto::LocationKind::Warehouse,
-            LocationKind::Store => proto::LocationKind::Store,
-            LocationKind::Dealer => proto::LocationKind::Dealer,
-            LocationKind::ThirdParty => proto::LocationKind::ThirdParty,
-            LocationKind::Vendor => proto::LocationKind::Vendor,
-            LocationKind::Virtual => proto::LocationKind::Virtual,
-        }
-        .into(),
+        kind: kind_message(details.kind).into(),
         title: details.title,
         oversell_facts: location.oversell_facts,
         version: location.version,

@@ -17,6 +17,7 @@ mod policies;
 mod promises;
 mod records;
 mod reorder;
+mod sourcing;
 mod thresholds;
 mod transfers;
 
@@ -66,6 +67,10 @@ pub use self::{
         pickup_request, place_message,
     },
     reorder::{reorder_policies, reorder_policy_message, suggest_terms, suggestion_message, terms_suggestion_message},
+    sourcing::{
+        costs_message, hold_moves, new_costs, new_rules, plan_request, plan_response, rules_filter, rules_message,
+        rules_request, simulation, simulation_response,
+    },
     thresholds::{stock_thresholds, threshold_message, threshold_token, thresholds_page},
     transfers::{
         allocate_transfer, approve_transfer, cancel_transfer, create_transfer, receive_transfer, resolve_transfer,
