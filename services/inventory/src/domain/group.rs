@@ -446,7 +446,7 @@ impl Shelf {
             let granted_version = self.version_after(key);
             let level = self.levels.get_mut(key);
             let available = level.as_ref().map_or(0, |level| match command.owed {
-                true => level.free().max(0),
+                true => (level.free() + level.backorder_limit).max(0),
                 false => availability::available(level, rules_of(&self.rulebook, key, level), asker, now),
             });
             if available < *requested {
@@ -909,5 +909,7 @@ fn figures(level: &Level, rules: Rules<'_>, now: DateTime<Utc>) -> Figures {
 
 #[cfg(test)]
 mod document_tests;
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod tests;
