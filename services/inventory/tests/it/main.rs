@@ -7,6 +7,7 @@ mod bulk;
 mod channel_changed;
 mod concurrency;
 mod counts;
+mod good_documents;
 mod holds;
 mod inbounds;
 mod ledger;
