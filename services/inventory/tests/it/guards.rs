@@ -1,7 +1,7 @@
 //! What the database holds out when the code above it is wrong: every CHECK, the append-only triggers, and the locks.
 //!
 //! The rules refuse such rows long before, so no other test would miss a constraint that is gone. `docs/GUARDS.md` lists
-//! all guards with the test that fails without each.
+//! all guards with the test that is there for each.
 
 use std::{collections::BTreeSet, time::Duration};
 
