@@ -32,6 +32,8 @@ replay: ## Drive a real year through the services (DIR=folder with the data)
 	@deploy/cli replay $(or $(DIR),$(error say where the data is: make replay DIR=path)) $(ARGS)
 verify: ## Prove the books: every invariant over all schemas
 	@deploy/cli verify $(ARGS)
+nemesis: ## Faults of real processes at seeded instants under load (ARGS="seconds seed...")
+	@deploy/nemesis $(ARGS)
 bench: ## Speed beside the limit measured in the same run (NAME=holds, quotes, ...)
 	@deploy/cli bench $(or $(NAME),all) $(ARGS)
 chart: ## Render, validate and test the Helm chart
@@ -46,4 +48,4 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run test check fmt lint build infra-up infra-down infra-wipe sqlx-prepare sqlx-check proto migrate replay \
-  verify bench chart image doc clean help
+  verify nemesis bench chart image doc clean help

@@ -3,6 +3,7 @@
 pub mod books;
 pub mod imports;
 pub mod load;
+pub mod nemesis;
 pub mod shop;
 pub mod stack;
 pub mod tap;

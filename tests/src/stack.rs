@@ -204,11 +204,12 @@ impl Stack {
         self.dir.path().join(name).exists()
     }
 
-    /// `deploy/local/ctl <server> <verb>`.
-    pub async fn ctl(&self, server: &'static str, verb: &'static str) {
+    /// `deploy/local/ctl <server> <verb>`, and what it prints.
+    pub async fn ctl(&self, server: &str, verb: &[&str]) -> String {
         let mut command = clean(&root().join("deploy/local/ctl"));
-        command.args([server, verb]).env("ONESHELF_LOCAL_DIR", self.dir.path());
-        tokio::task::spawn_blocking(move || run(&mut command)).await.expect("the command ends");
+        command.arg(server).args(verb).env("ONESHELF_LOCAL_DIR", self.dir.path());
+        let output = tokio::task::spawn_blocking(move || run(&mut command)).await.expect("the command ends");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// The administrator's view of the database.

@@ -14,6 +14,7 @@ use oneshelf_testkit::wait_for;
 use oneshelf_tests::{
     books,
     load::{Load, Tally, until_known},
+    nemesis,
     shop::{DEALER, DEALERS, STORE, Shop, WAREHOUSE, WEB},
     stack::{Serving, Stack},
     tap::Tap,
@@ -24,7 +25,7 @@ use tonic_types::StatusExt as _;
 /// A broken server comes back, and what waited for it is done, within this.
 const SOON: Duration = Duration::from_secs(60);
 
-const FAULTS: [&str; 8] = ["KILL", "BROKER", "REDIS", "SESSIONS", "POWER", "TWICE", "LAST", "EXPIRY"];
+const FAULTS: [&str; 9] = ["KILL", "BROKER", "REDIS", "SESSIONS", "POWER", "TWICE", "LAST", "EXPIRY", "NEMESIS"];
 
 static STACK: LazyLock<Stack> = LazyLock::new(Stack::up);
 static OPENED: OnceCell<()> = OnceCell::const_new();
@@ -113,7 +114,7 @@ async fn killed_between_commit_and_publish_nothing_is_lost_and_answers_stay() {
     load.goes_on(20).await;
 
     // Without a broker facts are committed and cannot be published: the next kill comes between the two.
-    scene.stack.ctl("rabbitmq", "stop").await;
+    scene.stack.ctl("rabbitmq", &["stop"]).await;
     load.goes_on(20).await;
     let database = scene.stack.database().await;
     let unpublished: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM inventory.outbox_packs WHERE published_at IS NULL")
@@ -122,7 +123,7 @@ async fn killed_between_commit_and_publish_nothing_is_lost_and_answers_stay() {
         .unwrap();
     assert!(unpublished > 0);
     scene.kill();
-    scene.stack.ctl("rabbitmq", "start").await;
+    scene.stack.ctl("rabbitmq", &["start"]).await;
     scene.serving = Some(scene.stack.serve().await);
     load.goes_on(20).await;
     let tally = load.stop().await;
@@ -136,9 +137,9 @@ async fn a_broker_that_dies_while_publishing_delays_events_and_nothing_else() {
     let mut scene = Scene::of("BROKER").await;
     let load = scene.load().await;
     load.goes_on(20).await;
-    scene.stack.ctl("rabbitmq", "kill").await;
+    scene.stack.ctl("rabbitmq", &["kill"]).await;
     load.goes_on(30).await;
-    scene.stack.ctl("rabbitmq", "start").await;
+    scene.stack.ctl("rabbitmq", &["start"]).await;
     load.goes_on(30).await;
     let tally = load.stop().await;
     scene.settle(&tally).await;
@@ -153,7 +154,7 @@ async fn without_redis_everything_is_only_a_little_slower() {
     let mut changes = scene.shop.channels.subscribe(request).await.unwrap().into_inner();
     let load = scene.load().await;
     load.goes_on(20).await;
-    scene.stack.ctl("redis", "stop").await;
+    scene.stack.ctl("redis", &["stop"]).await;
     load.goes_on(30).await;
     let tally = load.stop().await;
 
@@ -170,7 +171,7 @@ async fn without_redis_everything_is_only_a_little_slower() {
     tokio::time::timeout(SOON, streamed).await.expect("the stream shows every change");
     scene.settle(&tally).await;
 
-    scene.stack.ctl("redis", "start").await;
+    scene.stack.ctl("redis", &["start"]).await;
     let load = scene.load().await;
     load.goes_on(20).await;
     load.stop().await;
@@ -205,8 +206,8 @@ async fn a_power_cut_of_the_database_loses_nothing_that_was_answered() {
     let mut scene = Scene::of("POWER").await;
     let load = scene.load().await;
     load.goes_on(30).await;
-    scene.stack.ctl("postgres", "kill").await;
-    scene.stack.ctl("postgres", "start").await;
+    scene.stack.ctl("postgres", &["kill"]).await;
+    scene.stack.ctl("postgres", &["start"]).await;
     load.goes_on(30).await;
     let tally = load.stop().await;
     scene.settle(&tally).await;
@@ -349,4 +350,23 @@ async fn a_hold_that_expires_while_it_is_committed_ends_one_way_only() {
     .await;
     let tally = Tally { units: [((WAREHOUSE, sku), left)].into(), ..Tally::default() };
     scene.settle(&tally).await;
+}
+
+/// Numbers that somebody sets for a longer run: `deploy/nemesis`.
+fn setting(name: &str) -> Option<Vec<u64>> {
+    let text = std::env::var_os(name)?.into_string().expect("plain text");
+    Some(text.split_whitespace().map(|number| number.parse().expect("a whole number")).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_breaks_when_the_tables_say_what_clients_were_told() {
+    let seeds = setting("ONESHELF_NEMESIS_SEEDS").unwrap_or_else(|| vec![1]);
+    let seconds = setting("ONESHELF_NEMESIS_SECONDS").map_or(8, |seconds| seconds[0]);
+    let mut scene = Scene::of("NEMESIS").await;
+    for seed in seeds {
+        let length = Duration::from_secs(seconds);
+        let record = nemesis::run(scene.stack, &mut scene.serving, &scene.shop, seed, length).await;
+        println!("seed {seed}, {seconds} s: {record}");
+        assert!(record.answers > 0 && !record.faults.is_empty());
+    }
 }

@@ -1,6 +1,11 @@
 //! `oneshelf replay` as a newcomer types it: nothing is served and there is no key.
 
-use std::{fs, net::TcpStream, path::Path, process::Output};
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Output,
+};
 
 use oneshelf_testkit::{Database, Rabbit, redis_config};
 use oneshelf_tests::{
@@ -36,7 +41,7 @@ impl Bare {
         Self { database, rabbit, folder, port: free_port() }
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -63,6 +68,15 @@ impl Bare {
     fn target(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
+}
+
+/// A folder of real data, where ONESHELF_DATA names them.
+fn data(name: &str) -> Option<PathBuf> {
+    let found = std::env::var_os("ONESHELF_DATA").map(|root| Path::new(&root).join(name)).filter(|path| path.is_dir());
+    if found.is_none() {
+        println!("skipped: ONESHELF_DATA has no {name}");
+    }
+    found
 }
 
 fn said(output: &Output) -> String {
@@ -122,4 +136,33 @@ async fn without_databases_replay_says_in_one_line_what_to_do() {
     assert_eq!(served.status.code(), Some(64), "{}", said(&served));
     assert!(said(&served).contains("--key"), "{}", said(&served));
     assert!(!Path::new(&bare.path(".local")).exists(), "nothing was begun");
+}
+
+/// The first months of a factory that sold more than it had, where the data are there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_factorys_balance_is_the_books_on_every_day_and_below_zero_too() {
+    let Some(data) = data("adventureworks") else { return };
+    let data = data.to_str().expect("a path of letters");
+    let bare = Bare::new().await;
+    let target = bare.target();
+    let replay = async |through: &str, more: &[&str]| {
+        let mut args = vec!["replay", data, "--stock", "--through", through, "--target", &target, "--json", "s.json"];
+        args.extend(more);
+        let output = bare.oneshelf(&args).await;
+        let report = fs::read(bare.path("s.json")).unwrap_or_else(|error| panic!("{error}: {}", said(&output)));
+        (output, serde_json::from_slice::<serde_json::Value>(&report).expect("the report is JSON"))
+    };
+    for more in [&[][..], &["--twice"]] {
+        let (output, report) = replay("2011-01-31", more).await;
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!((&report["equal"], &report["lines"]), (&true.into(), &1_295.into()), "{}", said(&output));
+        let below = report["sections"][0]["figures"]
+            .as_array()
+            .and_then(|figures| figures.iter().find(|figure| figure["name"] == "SKU-days below zero"))
+            .expect("the figure is there");
+        assert!(below["reached"].as_i64() > Some(0), "{below}");
+    }
+
+    let verify = bare.oneshelf(&["verify"]).await;
+    assert!(verify.status.success(), "{}", said(&verify));
 }

@@ -121,7 +121,7 @@ impl Walk<'_> {
         match (field.kind(), value) {
             (Kind::String, Value::String(text)) => self.text(text, at, put),
             (Kind::Int64, _) => self.number(at, i64::MIN, i64::MAX, &|number| put(Some(Value::I64(number)))),
-            (Kind::Int32, _) => self.number(at, i32::MIN.into(), i32::MAX.into(), &|number| {
+            (Kind::Int32 | Kind::Sint32, _) => self.number(at, i32::MIN.into(), i32::MAX.into(), &|number| {
                 put(Some(Value::I32(i32::try_from(number).expect("a number of the type"))))
             }),
             (Kind::Enum(_), _) => {
@@ -156,9 +156,12 @@ impl Walk<'_> {
             bad.extend(["A  B".to_owned(), "A\u{200b}B".to_owned(), "X".repeat(65)]);
         } else if leaf == "gtin" {
             bad.extend(["96385075", "1", "ABCDEFGH", "963850741"].map(str::to_owned));
+        } else if leaf == "shopper_id" {
+            // Somebody else's numbering: any visible ASCII.
+            bad.extend(["A B".to_owned(), "Ä".to_owned(), "A".repeat(65)]);
         } else if leaf.ends_with("_id") || leaf.ends_with("_ids") {
             bad.extend(["A B".to_owned(), "Ä".to_owned(), "A".repeat(33)]);
-        } else if matches!(leaf, "page_token" | "cursor") {
+        } else if matches!(leaf, "page_token" | "resume_token" | "cursor") {
             bad.extend(["A  B".to_owned(), format!("{good}\u{7f}"), "\t".to_owned()]);
         }
         if !self.may_be_empty(at) {

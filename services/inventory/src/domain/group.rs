@@ -665,7 +665,7 @@ impl Shelf {
     fn available_to(&self, command: &HoldStock, key: &LevelKey, now: DateTime<Utc>) -> i64 {
         let asker = Asker { channel: command.channel.as_ref(), partner: command.partner.as_ref() };
         self.levels.get(key).map_or(0, |level| match command.owed {
-            true => level.free().max(0),
+            true => (level.free() + level.backorder_limit).max(0),
             false => availability::available(level, rules_of(&self.rulebook, key, level), asker, now),
         })
     }
@@ -1163,6 +1163,8 @@ mod document_tests;
 mod kit_tests;
 #[cfg(test)]
 mod lot_tests;
+#[cfg(test)]
+mod model_tests;
 #[cfg(test)]
 mod network_tests;
 #[cfg(test)]

@@ -114,9 +114,11 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::ListLocationsRequest>,
     ) -> Answer<proto::ListLocationsResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 100, 1_000)?;
-        let filter = convert::location_filter(&request)?;
-        convert::location_token(&request.page_token)?;
+        let (filter, limit, ()) = convert::all(
+            convert::location_filter(&request),
+            convert::page_size(request.page_size, 100, 1_000),
+            convert::location_token(&request.page_token),
+        )?;
         let locations = self.0.list_locations(&filter, &request.page_token, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListLocationsResponse {
             next_page_token: next_token(&locations, limit, |last| last.location_id.to_string()),
@@ -363,9 +365,11 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::ListTransfersRequest>,
     ) -> Answer<proto::ListTransfersResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 50, 100)?;
-        let (state, location) = convert::transfer_filters(&request)?;
-        let before = convert::before(&request.page_token)?;
+        let ((state, location), limit, before) = convert::all(
+            convert::transfer_filters(&request),
+            convert::page_size(request.page_size, 50, 100),
+            convert::before(&request.page_token),
+        )?;
         let transfers = self.0.list_transfers(state, location.as_ref(), before, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListTransfersResponse {
             next_page_token: next_token(&transfers, limit, |last| {
@@ -413,13 +417,12 @@ impl InventoryService for InventoryGrpc {
     async fn get_count(&self, request: Request<proto::GetCountRequest>) -> Answer<proto::GetCountResponse> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        let count_id = convert::count_id(&request.count_id)?;
-        let limit = convert::page_size(request.page_size, 500, 2_000)?;
-        let count = self
-            .0
-            .get_count(&caller, count_id, request.review, &request.page_token, limit)
-            .await
-            .map_err(from_error)?;
+        let (count_id, limit, after) = convert::all(
+            convert::count_id(&request.count_id),
+            convert::page_size(request.page_size, 500, 2_000),
+            convert::after_sku(&request.page_token),
+        )?;
+        let count = self.0.get_count(&caller, count_id, request.review, after, limit).await.map_err(from_error)?;
         let last = count.lines.keys().next_back().filter(|_| count.lines.len() as i64 == limit);
         Ok(Response::new(proto::GetCountResponse {
             next_page_token: last.map_or_else(String::new, ToString::to_string),
@@ -429,9 +432,11 @@ impl InventoryService for InventoryGrpc {
 
     async fn list_counts(&self, request: Request<proto::ListCountsRequest>) -> Answer<proto::ListCountsResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 100, 500)?;
-        let (state, location) = convert::count_filters(&request)?;
-        let before = convert::before(&request.page_token)?;
+        let ((state, location), limit, before) = convert::all(
+            convert::count_filters(&request),
+            convert::page_size(request.page_size, 100, 500),
+            convert::before(&request.page_token),
+        )?;
         let counts = self.0.list_counts(state, location.as_ref(), before, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListCountsResponse {
             next_page_token: next_token(&counts, limit, |last| convert::before_token(last.created_at, last.count_id)),
@@ -472,9 +477,11 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::ListDueCountsRequest>,
     ) -> Answer<proto::ListDueCountsResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 100, 2_000)?;
-        let (location, as_of) = convert::due_request(&request)?;
-        let after = convert::after_instant(&request.page_token)?;
+        let ((location, as_of), limit, after) = convert::all(
+            convert::due_request(&request),
+            convert::page_size(request.page_size, 100, 2_000),
+            convert::after_instant(&request.page_token),
+        )?;
         let due = self.0.list_due_counts(&location, as_of, after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListDueCountsResponse {
             next_page_token: next_token(&due, limit, |last| convert::before_token(last.due_at, &last.sku)),
@@ -532,9 +539,11 @@ impl InventoryService for InventoryGrpc {
 
     async fn list_inbounds(&self, request: Request<proto::ListInboundsRequest>) -> Answer<proto::ListInboundsResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 50, 100)?;
-        let filter = convert::inbound_filter(&request)?;
-        let before = convert::before(&request.page_token)?;
+        let (filter, limit, before) = convert::all(
+            convert::inbound_filter(&request),
+            convert::page_size(request.page_size, 50, 100),
+            convert::before(&request.page_token),
+        )?;
         let inbounds = self.0.list_inbounds(&filter, before, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListInboundsResponse {
             next_page_token: next_token(&inbounds, limit, |last| {
@@ -549,9 +558,11 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::ListInboundDueRequest>,
     ) -> Answer<proto::ListInboundDueResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 500, 5_000)?;
-        let (location, sku, until) = convert::inbound_due_filter(&request)?;
-        let after = convert::after_due(&request.page_token)?;
+        let ((location, sku, until), limit, after) = convert::all(
+            convert::inbound_due_filter(&request),
+            convert::page_size(request.page_size, 500, 5_000),
+            convert::after_due(&request.page_token),
+        )?;
         let due =
             self.0.list_inbound_due(location.as_ref(), sku.as_ref(), until, after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListInboundDueResponse {
@@ -608,9 +619,11 @@ impl InventoryService for InventoryGrpc {
     async fn list_promises(&self, request: Request<proto::ListPromisesRequest>) -> Answer<proto::ListPromisesResponse> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 50, 100)?;
-        let (state, channel) = convert::promise_filters(&request)?;
-        let before = convert::before(&request.page_token)?;
+        let ((state, channel), limit, before) = convert::all(
+            convert::promise_filters(&request),
+            convert::page_size(request.page_size, 50, 100),
+            convert::before(&request.page_token),
+        )?;
         let promises =
             self.0.list_promises(&caller, state, channel.as_ref(), before, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListPromisesResponse {
@@ -678,8 +691,11 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::ListReasonCodesRequest>,
     ) -> Answer<proto::ListReasonCodesResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 100, 1_000)?;
-        let reasons = self.0.list_reason_codes(&request.page_token, limit).await.map_err(from_error)?;
+        let (limit, after) = convert::both(
+            convert::page_size(request.page_size, 100, 1_000),
+            convert::after_reason_code(&request.page_token),
+        )?;
+        let reasons = self.0.list_reason_codes(after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListReasonCodesResponse {
             next_page_token: next_token(&reasons, limit, |last| last.code.clone()),
             reason_codes: reasons.into_iter().map(convert::reason_code_message).collect(),
@@ -717,8 +733,8 @@ impl InventoryService for InventoryGrpc {
 
     async fn list_drift(&self, request: Request<proto::ListDriftRequest>) -> Answer<proto::ListDriftResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 100, 1_000)?;
-        let after = convert::finding_id(&request.page_token)?;
+        let (limit, after) =
+            convert::both(convert::page_size(request.page_size, 100, 1_000), convert::finding_id(&request.page_token))?;
         let findings = self.0.list_drift(request.include_resolved, after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListDriftResponse {
             next_page_token: next_token(&findings, limit, |last| last.finding_id.to_string()),
@@ -790,10 +806,11 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::ListStockPoliciesRequest>,
     ) -> Answer<proto::ListStockPoliciesResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 100, 1_000)?;
-        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
-        let after = convert::page_token(&request.page_token, 2)?;
-        let after = after.as_deref().map_or(("", ""), |parts| (parts[0], parts[1]));
+        let ((sku, location), limit, after) = convert::all(
+            convert::filters(&request.sku, &request.location_id),
+            convert::page_size(request.page_size, 100, 1_000),
+            convert::after_level(&request.page_token),
+        )?;
         let policies =
             self.0.list_stock_policies(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListStockPoliciesResponse {
@@ -817,10 +834,11 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::ListRingFencesRequest>,
     ) -> Answer<proto::ListRingFencesResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 100, 1_000)?;
-        let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
-        let after = convert::page_token(&request.page_token, 4)?;
-        let after = after.as_deref().map_or(("", "", "", ""), |parts| (parts[0], parts[1], parts[2], parts[3]));
+        let ((sku, location), limit, after) = convert::all(
+            convert::filters(&request.sku, &request.location_id),
+            convert::page_size(request.page_size, 100, 1_000),
+            convert::after_fence(&request.page_token),
+        )?;
         let fences =
             self.0.list_ring_fences(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListRingFencesResponse {
@@ -844,8 +862,9 @@ impl InventoryService for InventoryGrpc {
         request: Request<proto::ListSkuPoliciesRequest>,
     ) -> Answer<proto::ListSkuPoliciesResponse> {
         let request = request.into_inner();
-        let limit = convert::page_size(request.page_size, 100, 1_000)?;
-        let policies = self.0.list_sku_policies(&request.page_token, limit).await.map_err(from_error)?;
+        let (limit, after) =
+            convert::both(convert::page_size(request.page_size, 100, 1_000), convert::after_sku(&request.page_token))?;
+        let policies = self.0.list_sku_policies(after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListSkuPoliciesResponse {
             next_page_token: next_token(&policies, limit, |last| last.sku.to_string()),
             policies: policies.iter().map(convert::sku_policy_message).collect(),
@@ -1066,7 +1085,6 @@ impl InventoryService for InventoryGrpc {
         let limit = convert::page_size(request.page_size, 100, 1_000)?;
         let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
         let after = convert::after_level(&request.page_token)?;
-        let after = after.as_ref().map_or(("", ""), |key| (key.sku.as_str(), key.location.as_str()));
         let policies =
             self.0.list_reorder_policies(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListReorderPoliciesResponse {
@@ -1083,7 +1101,6 @@ impl InventoryService for InventoryGrpc {
         let limit = convert::page_size(request.page_size, 500, 2_000)?;
         let (sku, location) = convert::filters(&request.sku, &request.location_id)?;
         let after = convert::after_level(&request.page_token)?;
-        let after = after.as_ref().map_or(("", ""), |key| (key.sku.as_str(), key.location.as_str()));
         let seen =
             self.0.list_reorder_positions(sku.as_ref(), location.as_ref(), after, limit).await.map_err(from_error)?;
         Ok(Response::new(proto::ListReorderSuggestionsResponse {

@@ -63,7 +63,7 @@ pub fn request(clock: &Clock, sku: String) -> HoldStockRequest {
     }
 }
 
-async fn hold(stage: &Stage, load: Load, hot: bool) -> anyhow::Result<Round> {
+pub async fn hold(stage: &Stage, load: Load, hot: bool) -> anyhow::Result<Round> {
     let (apis, clock) = (stage.apis.clone(), stage.clock.clone());
     load::drive(load, &stage.meter, move |stream| {
         let sku = if hot { seed::HOT_SKU.to_owned() } else { seed::sku(rand::rng().random_range(0..seed::SKUS)) };

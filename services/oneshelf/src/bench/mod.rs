@@ -10,6 +10,7 @@
 //! | network holds over 50 locations | holds that name their location |
 //! | quotes, availability | the echo with messages of the same size |
 //! | bulk | one array UPDATE of as many rows of a bare table |
+//! | overload | the peak of holds in the same run |
 //! | orders | none: a quote, an order and its shipping are eight transactions in three services |
 //!
 //! All processes share the machine's cores, the load generator too: the CPU per request says who used them.
@@ -23,6 +24,7 @@ mod load;
 mod machine;
 mod network;
 mod orders;
+mod overload;
 mod oversell;
 mod pgbench;
 mod queues;
@@ -84,6 +86,8 @@ enum What {
     Availability,
     Bulk,
     Orders,
+    /// Ten times what the server can do.
+    Overload,
     All,
 }
 
@@ -96,6 +100,7 @@ struct Findings {
     connections: u16,
     figures: Vec<Figure>,
     oversell: Option<oversell::Oversell>,
+    overload: Option<overload::Overload>,
     /// Until the last fact of the run was published.
     settled_after_s: f64,
     invariants: usize,
@@ -147,6 +152,10 @@ async fn measure(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Findings> {
     if wanted(What::Orders) {
         orders::measure(args, stage, &mut figures).await?;
     }
+    let mut overload = None;
+    if wanted(What::Overload) {
+        overload = Some(overload::run(args, stage).await?);
+    }
     let settled = stage.settle().await?;
     let (invariants, violations) = stage.verify().await?;
     println!("\nlast fact published {:.1} s after the load", settled.as_secs_f64());
@@ -161,6 +170,7 @@ async fn measure(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Findings> {
         connections: args.connections,
         figures,
         oversell,
+        overload,
         settled_after_s: settled.as_secs_f64(),
         invariants,
         violations,

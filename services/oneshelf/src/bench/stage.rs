@@ -121,6 +121,15 @@ impl Stage {
         Ok(text.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
+    /// Resident memory of the server in MiB; 0 where `/proc` does not say.
+    pub async fn server_memory(&self) -> f64 {
+        let Some(pid) = self.server.id() else { return 0.0 };
+        let status = tokio::fs::read_to_string(format!("/proc/{pid}/status")).await.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kib.unwrap_or_default() / 1_024.0
+    }
+
     /// Stops the children, drops the database and deletes the queues.
     pub async fn strike(mut self) -> anyhow::Result<()> {
         self.echo.kill().await?;

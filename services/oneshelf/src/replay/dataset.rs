@@ -149,8 +149,8 @@ impl Dataset {
     }
 }
 
-/// FNV-1a: a name for the content, no protection.
-fn fnv1a(start: u64, bytes: &[u8]) -> u64 {
+/// FNV-1a: a name for the content, no protection. Begins at 0.
+pub fn fnv1a(start: u64, bytes: &[u8]) -> u64 {
     let start = if start == 0 { 0xcbf2_9ce4_8422_2325 } else { start };
     bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

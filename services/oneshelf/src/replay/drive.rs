@@ -253,7 +253,7 @@ fn said(quote: &Quote) -> Quote {
     Quote { quote_id: String::new(), create_time: None, expire_time: None, ..quote.clone() }
 }
 
-fn is_refused(error: &anyhow::Error, reason: &str) -> bool {
+pub fn is_refused(error: &anyhow::Error, reason: &str) -> bool {
     error.downcast_ref::<CallError>().is_some_and(|error| error.reason() == reason)
 }
 

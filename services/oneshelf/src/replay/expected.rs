@@ -143,7 +143,7 @@ pub fn receipts(path: &Path, data: &Dataset) -> anyhow::Result<Option<Receipts>>
 }
 
 /// Hands the named columns of every row to `sink`; an error names the line.
-fn rows<const N: usize>(
+pub fn rows<const N: usize>(
     file: &Path,
     columns: [&str; N],
     mut sink: impl FnMut([&str; N]) -> anyhow::Result<()>,

@@ -34,7 +34,8 @@ impl Ids {
         self.at(DateTime::UNIX_EPOCH, what)
     }
 
-    fn at(self, time: DateTime<Utc>, what: &str) -> String {
+    /// As [`Self::of`], for what happened then.
+    pub fn at(self, time: DateTime<Utc>, what: &str) -> String {
         let millis = time.timestamp_millis().max(0).cast_unsigned();
         let time: Uuid = Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid();
         derived_id(time, &format!("replay/{:016x}/{what}", self.fingerprint)).to_string()

@@ -9,7 +9,8 @@
 //! | [`host`] | whom to speak to; serves what nobody serves |
 //! | [`calls`], [`tills`], [`setup`], [`drive`] | do it |
 //! | [`checkpoint`], [`progress`] | for those who wait, and those who were interrupted |
-//! | [`tally`], [`outcome`], [`expected`], [`report`] | what was reached, from the services' answers only |
+//! | [`tally`], [`outcome`], [`expected`], [`report`], [`figures`] | what was reached, from the services' answers only |
+//! | [`stock`] | another source: the daily balances of a factory's stock |
 
 mod calls;
 mod checkpoint;
@@ -17,6 +18,7 @@ mod classify;
 mod dataset;
 mod drive;
 mod expected;
+mod figures;
 mod host;
 mod ids;
 mod matching;
@@ -31,6 +33,7 @@ mod requests;
 mod rules_tests;
 mod setup;
 mod source;
+mod stock;
 mod tally;
 mod tills;
 
@@ -42,6 +45,7 @@ use std::{
 };
 
 use anyhow::Context;
+use chrono::NaiveDate;
 use clap::Args;
 use oneshelf_proto::orders::v1::GetOrderRequest;
 use secrecy::SecretString;
@@ -64,6 +68,9 @@ The same by hand, once `make build` has run; the second run is answered as the f
   target/release/oneshelf replay ../online-retail --clients 16 --json a.json
   target/release/oneshelf replay ../online-retail --twice --clients 16
   target/release/oneshelf verify
+
+Stock alone, every day's balance:
+  make replay DIR=../adventureworks ARGS='--stock'
 
 Where nobody answers at --target on this machine, the replay serves all services there while it runs, on the databases
 of the configuration; without a key it makes one there and revokes it at the end. An interrupted run goes on after its
@@ -93,6 +100,13 @@ pub struct ReplayArgs {
     /// Where finished months are remembered, for a run that is interrupted.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// The folder is that of a factory's stock (AdventureWorks): opening balances, goods in, orders, and the balance of
+    /// every day, below zero where it was.
+    #[arg(long, conflicts_with = "state")]
+    stock: bool,
+    /// With --stock: the days up to this one.
+    #[arg(long, value_name = "YYYY-MM-DD", requires = "stock")]
+    through: Option<NaiveDate>,
 }
 
 /// `config`, and the `file` that it comes from, are needed only where the run has to serve or to make a key.
@@ -101,6 +115,9 @@ pub async fn run(
     config: impl FnOnce() -> Result<Config, BadConfig>,
     file: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
+    if args.stock {
+        return stock::run(args, config, file).await;
+    }
     let began = Instant::now();
     let (year, expected) = read(&args.path)?;
     let progress = Progress::new(year.data.line_count - year.data.skipped);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::{self, Write as _},
+    fmt,
 };
 
 use serde_json::{Value, json};
@@ -10,29 +10,12 @@ use serde_json::{Value, json};
 use super::{
     classify::{Kind, SalesChannel},
     expected::{ChannelMonth, Expected},
+    figures::{self, Figure, Section, grouped},
     ids,
     matching::Match,
     outcome::Outcome,
     tally::{Sum, Tally, revenue_key},
 };
-
-const DIFFERENCES_SHOWN: usize = 20;
-
-/// One number, as expected, where something was expected, and as reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Figure {
-    pub name: String,
-    pub expected: Option<i64>,
-    pub reached: Option<i64>,
-}
-
-/// Figures that belong together; `listed` ones are shown one by one, others as a count.
-#[derive(Debug)]
-pub struct Section {
-    pub title: &'static str,
-    pub listed: bool,
-    pub figures: Vec<Figure>,
-}
 
 #[derive(Debug)]
 pub struct Report {
@@ -45,9 +28,9 @@ pub struct Report {
 impl Report {
     pub fn new(tally: &Tally, outcome: &Outcome, expected: Option<&Expected>) -> Self {
         let total = |pointer: &str| expected.and_then(|expected| expected.total(pointer));
-        let revenue = section("Channels and months", false, revenue(tally, expected));
-        let totals = section("Totals", true, totals(tally, outcome, &total));
-        let services = section("Service lines", false, services(tally, expected));
+        let revenue = Section::new("Channels and months", false, revenue(tally, expected));
+        let totals = Section::new("Totals", true, totals(tally, outcome, &total));
+        let services = Section::new("Service lines", false, services(tally, expected));
         let on_hand = pairs(expected.map(|expected| expected.on_hand.clone()), &outcome.on_hand, |(sku, location)| {
             format!("on hand {sku} at {location}")
         });
@@ -66,9 +49,9 @@ impl Report {
                 revenue,
                 totals,
                 services,
-                section("On hand per (SKU, location)", false, on_hand),
-                section("Price versions", false, prices),
-                section("Points per customer: earned and balance", false, points(outcome, expected)),
+                Section::new("On hand per (SKU, location)", false, on_hand),
+                Section::new("Price versions", false, prices),
+                Section::new("Points per customer: earned and balance", false, points(outcome, expected)),
             ],
             revenue: tally.revenue.clone(),
             compared: expected.is_some(),
@@ -76,46 +59,14 @@ impl Report {
     }
 
     pub fn differences(&self) -> Vec<&Figure> {
-        let differs = |figure: &&Figure| self.compared && figure.expected != figure.reached;
-        self.sections.iter().flat_map(|section| &section.figures).filter(differs).collect()
-    }
-
-    pub fn figure_count(&self) -> usize {
-        self.sections.iter().map(|section| section.figures.len()).sum()
+        if self.compared { figures::differing(&self.sections) } else { Vec::new() }
     }
 
     pub fn to_json(&self) -> Value {
-        let as_json =
-            |figure: &Figure| json!({ "name": figure.name, "expected": figure.expected, "reached": figure.reached });
-        let sections: Vec<Value> = self
-            .sections
-            .iter()
-            .map(|section| {
-                let differing =
-                    section.figures.iter().filter(|figure| self.compared && figure.expected != figure.reached);
-                // Sets of thousands are told by their count and what differs.
-                let figures: Option<Vec<Value>> =
-                    (section.figures.len() < 1_000).then(|| section.figures.iter().map(as_json).collect());
-                json!({
-                    "title": section.title,
-                    "count": section.figures.len(),
-                    "differing": differing.map(as_json).collect::<Vec<_>>(),
-                    "figures": figures,
-                })
-            })
-            .collect();
-        json!({
-            "compared": self.compared,
-            "equal": self.compared.then(|| self.differences().is_empty()),
-            "figures": self.figure_count(),
-            "channel_months": self.revenue,
-            "sections": sections,
-        })
+        let mut whole = figures::to_json(&self.sections, self.compared);
+        whole["channel_months"] = json!(self.revenue);
+        whole
     }
-}
-
-fn section(title: &'static str, listed: bool, figures: Vec<Figure>) -> Section {
-    Section { title, listed, figures }
 }
 
 fn revenue(tally: &Tally, expected: Option<&Expected>) -> Vec<Figure> {
@@ -257,30 +208,10 @@ fn points(outcome: &Outcome, expected: Option<&Expected>) -> Vec<Figure> {
     figures
 }
 
-/// Thousands apart, as people read them.
-fn grouped(number: i64) -> String {
-    let digits = number.unsigned_abs().to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3 + 1);
-    if number < 0 {
-        text.push('-');
-    }
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// Mills as pounds.
 fn pounds(mills: i64) -> String {
     let sign = if mills < 0 { "-" } else { "" };
     format!("{sign}{}.{:02}", grouped((mills / 1_000).abs()), (mills % 1_000).abs() / 10)
-}
-
-fn number(value: Option<i64>) -> String {
-    value.map_or("-".to_owned(), grouped)
 }
 
 impl fmt::Display for Report {
@@ -310,49 +241,6 @@ impl fmt::Display for Report {
                 grouped(row.units_free),
             )?;
         }
-        for section in &self.sections {
-            if section.listed {
-                writeln!(f, "\n{:36} {:>18} {:>18}", section.title, "expected", "reached")?;
-                for figure in &section.figures {
-                    let verdict = match (self.compared, figure.expected == figure.reached) {
-                        (false, _) => "",
-                        (true, true) => "equal",
-                        (true, false) => "DIFFERENT",
-                    };
-                    let (expected, reached) = (number(figure.expected), number(figure.reached));
-                    writeln!(f, "{:36} {expected:>18} {reached:>18}  {verdict}", figure.name)?;
-                }
-            }
-        }
-        writeln!(f)?;
-        for section in self.sections.iter().filter(|section| !section.listed) {
-            let count = grouped(section.figures.len() as i64);
-            let mut line = format!("{:42} {count:>8} figures", section.title);
-            if self.compared {
-                let differing = section.figures.iter().filter(|figure| figure.expected != figure.reached).count();
-                match differing {
-                    0 => line.push_str(", all equal"),
-                    differing => write!(line, ", {} DIFFERENT", grouped(differing as i64))?,
-                }
-            }
-            writeln!(f, "{line}")?;
-        }
-        let differences = self.differences();
-        for figure in differences.iter().take(DIFFERENCES_SHOWN) {
-            writeln!(
-                f,
-                "different: {}: expected {}, reached {}",
-                figure.name,
-                number(figure.expected),
-                number(figure.reached)
-            )?;
-        }
-        match (self.compared, differences.len()) {
-            (false, _) => write!(f, "nothing expected to compare with"),
-            (true, 0) => write!(f, "equal: all {} figures", grouped(self.figure_count() as i64)),
-            (true, n) => {
-                write!(f, "DIFFERENT: {} of {} figures", grouped(n as i64), grouped(self.figure_count() as i64))
-            }
-        }
+        figures::write(f, &self.sections, self.compared)
     }
 }

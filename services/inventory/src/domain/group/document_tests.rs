@@ -15,19 +15,19 @@ use crate::domain::{
     transfer::{Arrival, Resolution as Discrepancy, TransferState},
 };
 
-fn sku(number: u8) -> Sku {
+pub(super) fn sku(number: u8) -> Sku {
     format!("SKU-{number}").parse().unwrap()
 }
 
-fn place(number: u8) -> LocationId {
+pub(super) fn place(number: u8) -> LocationId {
     format!("LOC-{number}").parse().unwrap()
 }
 
-fn key(number: u8, location: u8) -> LevelKey {
+pub(super) fn key(number: u8, location: u8) -> LevelKey {
     LevelKey { sku: sku(number), location: place(location) }
 }
 
-fn start() -> DateTime<Utc> {
+pub(super) fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
 }
 
@@ -110,8 +110,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Everything that was ever written, as the tables would hold it.
 #[derive(Default)]
-struct Tables {
-    levels: HashMap<LevelKey, Level>,
+pub(super) struct Tables {
+    pub(super) levels: HashMap<LevelKey, Level>,
     holds: HashMap<HoldId, StockHold>,
     movements: Vec<Movement>,
     transfers: BTreeMap<TransferId, Transfer>,
@@ -151,7 +151,7 @@ impl Tables {
         Future::new(supply, claims.collect())
     }
 
-    fn open(&self) -> Shelf {
+    pub(super) fn open(&self) -> Shelf {
         let mut levels = self.levels.clone();
         for key in Self::keys() {
             levels.entry(key).or_default();
@@ -171,7 +171,7 @@ impl Tables {
             .with_futures(Self::keys().into_iter().map(|key| (key.clone(), self.future(&key))).collect())
     }
 
-    fn write(&mut self, changes: Changes) {
+    pub(super) fn write(&mut self, changes: Changes) {
         for (key, level) in changes.levels {
             let before = self.levels.get(&key).map_or(0, |before| before.version);
             assert_eq!(level.version, before + 1, "versions are gap-free");

@@ -8,7 +8,7 @@ use oneshelf_values::{Currency, Sku, UnitPrice};
 use tonic::Status;
 
 use super::{
-    bad_token, complete, line_count,
+    complete, line_count,
     policies::{audit_message, once, version},
     request_id, sku,
 };
@@ -49,14 +49,6 @@ pub fn unit_costs(request: &proto::SetUnitCostsRequest) -> Result<(Key, Vec<Line
         })
         .collect();
     complete(violations, id.map(|id| (Key::of("SetUnitCosts", id, request), lines)))
-}
-
-/// Where a list by SKU goes on.
-pub fn after_sku(token: &str) -> Result<&str, Status> {
-    if token.is_empty() || token.parse::<Sku>().is_ok_and(|sku| sku.as_str() == token) {
-        return Ok(token);
-    }
-    Err(bad_token())
 }
 
 pub fn unit_cost_message(cost: &UnitCost) -> proto::UnitCost {

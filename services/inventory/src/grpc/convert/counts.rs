@@ -8,8 +8,8 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
-    MAX_LINES, adjustment_reason, bucket, bucket_message, complete, expected_version, instant, line_count, location,
-    named_once, quantity, reference, request_id, sku, skus,
+    adjustment_reason, bucket, bucket_message, complete, expected_version, instant, line_count, location, named_once,
+    quantity, reference, request_id, sku, skus,
 };
 use crate::{
     domain::{
@@ -98,11 +98,11 @@ fn change(
 
 pub fn record_count(request: &proto::RecordCountRequest) -> Result<CountChange, Status> {
     let mut violations = Violations::new();
-    line_count(&mut violations, "entries", request.entries.len());
+    let count = line_count(&mut violations, "entries", request.entries.len());
     let entries = request
         .entries
         .iter()
-        .take(MAX_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, entry)| {
             let sku = sku(&mut violations, format!("entries[{place}].sku"), &entry.sku);
@@ -241,11 +241,11 @@ pub fn set_abc_classes(request: &proto::SetAbcClassesRequest) -> Result<SetClass
     let mut violations = Violations::new();
     let id = request_id(&mut violations, &request.request_id);
     let location = location(&mut violations, "location_id", &request.location_id);
-    line_count(&mut violations, "entries", request.entries.len());
+    let count = line_count(&mut violations, "entries", request.entries.len());
     let entries = request
         .entries
         .iter()
-        .take(MAX_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, entry)| {
             let sku = sku(&mut violations, format!("entries[{place}].sku"), &entry.sku);
@@ -273,8 +273,7 @@ pub fn compute_abc_classes(request: &proto::ComputeAbcClassesRequest) -> Result<
     let days = within(&mut violations, "days", request.days, 365, 730);
     let a_percent = within(&mut violations, "a_percent", request.a_percent, 80, 100);
     let b_percent = within(&mut violations, "b_percent", request.b_percent, 95, 100);
-    let percent = 1..=100;
-    if percent.contains(&a_percent) && percent.contains(&b_percent) && a_percent > b_percent {
+    if (1..=100).contains(&a_percent) && (1..a_percent).contains(&b_percent) {
         violations.add("b_percent", "must be at least a_percent");
     }
     let by_value = match proto::AbcBasis::try_from(request.basis) {

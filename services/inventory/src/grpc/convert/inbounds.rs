@@ -8,8 +8,8 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
-    MAX_DOCUMENT_LINES, bad_token, complete, date, document_lines, expected_version, instant, location, named_once,
-    page_token, quantity, reference, request_id, required_date, sku,
+    bad_token, complete, date, document_lines, expected_version, instant, location, named_once, page_token, quantity,
+    reference, request_id, required_date, sku, text,
 };
 use crate::{
     domain::{
@@ -38,10 +38,7 @@ fn new_inbound(fields: &NewFields<'_>, request: &impl Message) -> Result<Inbound
     let mut violations = Violations::new();
     let id = request_id(&mut violations, fields.request_id);
     let order_id = optional_id(&mut violations, "purchase_order_id", fields.order_id);
-    let supplier = fields.supplier.trim();
-    if supplier.is_empty() || supplier.chars().count() > 100 || supplier.contains('\0') {
-        violations.add("supplier", "must have 1 to 100 characters, none of them NUL");
-    }
+    let supplier = text(&mut violations, "supplier", fields.supplier, 1, 100);
     let location = location(&mut violations, "location_id", fields.location_id);
     let lines = expected_lines(&mut violations, fields.lines, 1);
     if !(0..=100).contains(&fields.over_percent) {
@@ -57,7 +54,7 @@ fn new_inbound(fields: &NewFields<'_>, request: &impl Message) -> Result<Inbound
             act: InboundAct::Create(NewInbound {
                 kind: fields.kind,
                 order_id,
-                supplier: supplier.to_owned(),
+                supplier: supplier?,
                 location: location?,
                 reference: reference?,
                 over_percent: fields.over_percent,
@@ -155,11 +152,11 @@ pub fn cancel_purchase_order(request: &proto::CancelPurchaseOrderRequest) -> Res
 
 pub fn receive_inbound(request: &proto::ReceiveInboundRequest) -> Result<InboundChange, Status> {
     let mut violations = Violations::new();
-    document_lines(&mut violations, request.lines.len());
+    let count = document_lines(&mut violations, request.lines.len());
     let deliveries: Vec<Delivery> = request
         .lines
         .iter()
-        .take(MAX_DOCUMENT_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
@@ -211,10 +208,10 @@ fn expected_lines(
     lines: &[proto::ExpectedLine],
     least: i64,
 ) -> Vec<(Sku, i64, NaiveDate)> {
-    document_lines(violations, lines.len());
+    let count = document_lines(violations, lines.len());
     let parsed: Vec<(Sku, i64, NaiveDate)> = lines
         .iter()
-        .take(MAX_DOCUMENT_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(violations, format!("lines[{place}].sku"), &line.sku);
@@ -271,8 +268,9 @@ pub fn inbound_due_filter(request: &proto::ListInboundDueRequest) -> Result<DueF
 /// Where the list of what is due goes on.
 pub fn after_due(token: &str) -> Result<Option<(&str, &str, NaiveDate)>, Status> {
     let Some(parts) = page_token(token, 3)? else { return Ok(None) };
-    let day = parts[2].parse().map_err(|_| bad_token())?;
-    Ok(Some((parts[0], parts[1], day)))
+    let day = parts[2].parse().ok();
+    let level = super::level(parts[0], parts[1]);
+    level.zip(day).map(|((sku, location), day)| Some((sku, location, day))).ok_or_else(bad_token)
 }
 
 pub fn inbound_message(inbound: &Inbound) -> proto::Inbound {

@@ -1,14 +1,14 @@
 //! Movements between named accounts, reasons, exports, drift.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use oneshelf_kit::{idempotency::Key, status::Violations};
 use oneshelf_proto::inventory::v1 as proto;
-use oneshelf_values::PartnerId;
+use oneshelf_values::{PartnerId, Sku};
 use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    MAX_LINES, bulk::reason_code, complete, instant, line_count, location, quantity, reference, request_id, sku,
+    YEARS, bulk::reason_code, complete, instant, line_count, location, quantity, reference, request_id, sku, text,
 };
 use crate::{
     domain::{
@@ -31,7 +31,7 @@ pub fn posting(request: &proto::PostMovementRequest) -> Result<(Key, Posting), S
     let mut violations = Violations::new();
     let id = request_id(&mut violations, &request.request_id);
     let location = location(&mut violations, "location_id", &request.location_id);
-    line_count(&mut violations, "lines", request.lines.len());
+    let count = line_count(&mut violations, "lines", request.lines.len());
     let consigns = request.lines.iter().any(|line| {
         let consignment = i32::from(proto::Account::Consignment);
         line.source == consignment || line.target == consignment
@@ -39,15 +39,12 @@ pub fn posting(request: &proto::PostMovementRequest) -> Result<(Key, Posting), S
     let owner = match (consigns, request.owner_id.as_str()) {
         (false, "") => None,
         (true, text) => violations.check("owner_id", text.parse::<PartnerId>()),
-        (false, _) => {
-            violations.add("owner_id", "is only for lines that name CONSIGNMENT");
-            None
-        }
+        (false, _) => None,
     };
-    let lines = request
+    let lines: Vec<PostLine> = request
         .lines
         .iter()
-        .take(MAX_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
@@ -79,6 +76,10 @@ pub fn posting(request: &proto::PostMovementRequest) -> Result<(Key, Posting), S
     let code = reason_code(&mut violations, "reason_code", &request.reason_code);
     let reference = reference(&mut violations, &request.reference);
     let effective_at = instant(&mut violations, "effective_time", request.effective_time);
+    // A line that cannot be read may have named it.
+    if !consigns && !request.owner_id.is_empty() && !lines.is_empty() && lines.len() == request.lines.len() {
+        violations.add("owner_id", "is only for lines that name CONSIGNMENT");
+    }
     let posting = (|| {
         Some((
             Key::of("PostMovement", id?, request),
@@ -110,20 +111,10 @@ pub fn new_reason_code(request: &proto::CreateReasonCodeRequest) -> Result<(Key,
     let given = violations.require("reason_code", request.reason_code.as_ref());
     let parsed = given.and_then(|given| {
         let code = reason_code(&mut violations, "reason_code.reason_code", &given.reason_code);
-        let title = text(&mut violations, "reason_code.title", &given.title);
+        let title = text(&mut violations, "reason_code.title", &given.title, 1, MAX_TITLE);
         Some((Key::of("CreateReasonCode", id?, request), code?, title?))
     });
     complete(violations, parsed)
-}
-
-/// Words for people: 1 to 200 characters.
-fn text(violations: &mut Violations, field: &str, given: &str) -> Option<String> {
-    let given = given.trim();
-    if given.is_empty() || given.chars().count() > MAX_TITLE || given.contains('\0') {
-        violations.add(field, format!("must have 1 to {MAX_TITLE} characters, none of them NUL"));
-        return None;
-    }
-    Some(given.to_owned())
 }
 
 pub fn reason_code_message(reason: KnownReason) -> proto::ReasonCode {
@@ -172,9 +163,9 @@ pub fn export_request(request: &proto::ExportMovementsRequest) -> Result<ExportA
 fn place(token: &str) -> Option<EntryPlace> {
     let [sku, micros, entry_id]: [&str; 3] = token.split('\t').collect::<Vec<_>>().try_into().ok()?;
     Some(EntryPlace {
-        sku: sku.to_owned(),
-        effective_at: DateTime::from_timestamp_micros(micros.parse().ok()?)?,
-        entry_id: entry_id.parse().ok()?,
+        sku: sku.parse::<Sku>().ok()?.to_string(),
+        effective_at: DateTime::from_timestamp_micros(micros.parse().ok()?).filter(|at| YEARS.contains(&at.year()))?,
+        entry_id: entry_id.parse().ok().filter(|id| *id > 0)?,
     })
 }
 
@@ -189,7 +180,7 @@ fn year(number: i32) -> DateTime<Utc> {
 pub fn finding_id(token: &str) -> Result<Option<Uuid>, Status> {
     match token {
         "" => Ok(None),
-        _ => token.parse().map(Some).map_err(|_| super::bad_token()),
+        _ => token.parse().ok().filter(|id: &Uuid| !id.is_nil()).map(Some).ok_or_else(super::bad_token),
     }
 }
 
@@ -198,7 +189,7 @@ pub fn repair(request: &proto::RepairLevelRequest) -> Result<(Key, LevelKey, Str
     let id = request_id(&mut violations, &request.request_id);
     let sku = sku(&mut violations, "sku".to_owned(), &request.sku);
     let location = location(&mut violations, "location_id", &request.location_id);
-    let reason = text(&mut violations, "reason", &request.reason);
+    let reason = text(&mut violations, "reason", &request.reason, 1, MAX_TITLE);
     let parsed =
         (|| Some((Key::of("RepairLevel", id?, request), LevelKey { sku: sku?, location: location? }, reason?)))();
     complete(violations, parsed)

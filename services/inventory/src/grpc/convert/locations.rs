@@ -10,7 +10,7 @@ use oneshelf_values::{Coordinates, CountryCode, Gln, LocationId, PartnerId, Zone
 use prost::Message;
 use tonic::Status;
 
-use super::{complete, location, request_id, text};
+use super::{complete, entries, location, request_id, text};
 use crate::{
     domain::{
         calendar::{Calendar, CalendarError, DAY_MINUTES, MAX_CLOSED_DAYS, MAX_INTERVALS_A_DAY, OpeningHours},
@@ -22,6 +22,11 @@ use crate::{
 
 /// The largest capacity and priority.
 const MAX_NUMBER: i32 = 1_000_000;
+
+const ABILITIES: usize = 4;
+
+/// Paths of a mask: more than there are fields.
+const MAX_PATHS: usize = 20;
 
 pub fn new_location(request: &proto::CreateLocationRequest) -> Result<(Key, NewLocation), Status> {
     let mut violations = Violations::new();
@@ -71,6 +76,7 @@ pub fn location_update(request: &proto::UpdateLocationRequest) -> Result<Update,
     let mut violations = Violations::new();
     let id = request_id(&mut violations, &request.request_id);
     let mask = violations.require("update_mask", request.update_mask.as_ref().filter(|mask| !mask.paths.is_empty()));
+    let count = mask.map_or(0, |mask| entries(&mut violations, "update_mask.paths", mask.paths.len(), 1, MAX_PATHS));
     if request.expected_version < 0 {
         violations.add("expected_version", "must not be negative");
     }
@@ -78,7 +84,7 @@ pub fn location_update(request: &proto::UpdateLocationRequest) -> Result<Update,
     let parsed = given.and_then(|given| {
         let location_id = location(&mut violations, "location.location_id", &given.location_id);
         let mut update = DetailsUpdate::default();
-        for (place, path) in mask.into_iter().flat_map(|mask| &mask.paths).take(20).enumerate() {
+        for (place, path) in mask.into_iter().flat_map(|mask| &mask.paths).take(count).enumerate() {
             match path.as_str() {
                 "kind" => update.kind = kind(&mut violations, given.kind),
                 "title" => update.title = text(&mut violations, "location.title", &given.title, 1, 200),
@@ -216,7 +222,8 @@ fn abilities(violations: &mut Violations, given: &proto::Location) -> Option<Abi
 
 fn ability_list(violations: &mut Violations, field: &str, list: &[i32]) -> Abilities {
     let mut can = Abilities { ship: false, pickup: false, take_returns: false, transfer: false };
-    for (place, ability) in list.iter().take(10).enumerate() {
+    let count = entries(violations, field, list.len(), 0, ABILITIES);
+    for (place, ability) in list.iter().take(count).enumerate() {
         let named = match proto::LocationAbility::try_from(*ability) {
             Ok(proto::LocationAbility::Ship) => &mut can.ship,
             Ok(proto::LocationAbility::Pickup) => &mut can.pickup,
@@ -254,14 +261,11 @@ fn calendar(violations: &mut Violations, given: &proto::Location) -> Option<Cale
     let given = given.calendar.as_ref()?;
     let time_zone = violations
         .check("location.calendar.time_zone", given.time_zone.parse::<Tz>().map_err(|_| "must be an IANA time zone"));
-    let most = 7 * MAX_INTERVALS_A_DAY;
-    if given.hours.len() > most {
-        violations.add("location.calendar.hours", format!("at most {most} entries"));
-    }
+    let count = entries(violations, "location.calendar.hours", given.hours.len(), 0, 7 * MAX_INTERVALS_A_DAY);
     let hours: Vec<OpeningHours> = given
         .hours
         .iter()
-        .take(most)
+        .take(count)
         .enumerate()
         .filter_map(|(place, one)| {
             let field = |name: &str| format!("location.calendar.hours[{place}].{name}");
@@ -271,16 +275,18 @@ fn calendar(violations: &mut Violations, given: &proto::Location) -> Option<Cale
             }
             let opens = minute(violations, field("opens_minute"), one.opens_minute);
             let closes = minute(violations, field("closes_minute"), one.closes_minute);
+            if closes == Some(0) {
+                violations.add(field("closes_minute"), "must be after opens_minute");
+                return None;
+            }
             Some(OpeningHours { weekday: weekday?, opens: opens?, closes: closes? })
         })
         .collect();
-    if given.closed_days.len() > MAX_CLOSED_DAYS {
-        violations.add("location.calendar.closed_days", format!("at most {MAX_CLOSED_DAYS} entries"));
-    }
+    let count = entries(violations, "location.calendar.closed_days", given.closed_days.len(), 0, MAX_CLOSED_DAYS);
     let closed_days: BTreeSet<NaiveDate> = given
         .closed_days
         .iter()
-        .take(MAX_CLOSED_DAYS)
+        .take(count)
         .enumerate()
         .filter_map(|(place, day)| {
             let field = format!("location.calendar.closed_days[{place}]");

@@ -25,6 +25,7 @@ use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use oneshelf_kit::status::Violations;
 use oneshelf_values::{LocationId, RequestId, Sku};
 use tonic::Status;
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 pub use self::{
@@ -33,7 +34,7 @@ pub use self::{
         after_agreement, after_stock, agreement, agreement_message, agreement_token, consigned_stock_message,
         consignment_filter, settlement_message, settlements_page, stock_token,
     },
-    costs::{after_sku, unit_cost_message, unit_costs},
+    costs::{unit_cost_message, unit_costs},
     counts::{
         approve_count, cancel_count, compute_abc_classes, count_filters, count_id, count_message, due_message,
         due_request, post_count, record_count, request_recount, set_abc_classes, set_count_schedule, start_count,
@@ -54,10 +55,10 @@ pub use self::{
         set_tracking, tracking_message, trackings_response,
     },
     movements::{MoveFields, adjustment, level_message, movement, movement_message, stored_level_message},
-    pages::{LevelsPage, MovementsPage, after_level, level_token, levels_page, movement_token, movements_page},
+    pages::{LevelsPage, MovementsPage, level_token, levels_page, movement_token, movements_page},
     policies::{
-        ring_fence_message, ring_fence_token, ring_fences, ring_fences_response, sku_policies, sku_policies_response,
-        sku_policy_message, stock_policies, stock_policies_response, stock_policy_message,
+        after_fence, ring_fence_message, ring_fence_token, ring_fences, ring_fences_response, sku_policies,
+        sku_policies_response, sku_policy_message, stock_policies, stock_policies_response, stock_policy_message,
     },
     promises::{
         atp_request, cancel_promise, commit_promise, promise_filters, promise_id, promise_message, promise_stock,
@@ -129,16 +130,21 @@ fn reference(violations: &mut Violations, reference: &str) -> Option<String> {
     text(violations, "reference", reference, 0, MAX_REFERENCE)
 }
 
-fn line_count(violations: &mut Violations, field: &str, count: usize) {
-    if count == 0 || count > MAX_LINES {
-        violations.add(field, format!("must have 1 to {MAX_LINES} entries"));
+/// How many of a list's entries are looked at: all, or none of one that is too long.
+fn entries(violations: &mut Violations, field: &str, count: usize, least: usize, most: usize) -> usize {
+    if (least..=most).contains(&count) {
+        return count;
     }
+    violations.add(field, format!("must have {least} to {most} entries"));
+    0
 }
 
-fn document_lines(violations: &mut Violations, count: usize) {
-    if count == 0 || count > MAX_DOCUMENT_LINES {
-        violations.add("lines", format!("must have 1 to {MAX_DOCUMENT_LINES} entries"));
-    }
+fn line_count(violations: &mut Violations, field: &str, count: usize) -> usize {
+    entries(violations, field, count, 1, MAX_LINES)
+}
+
+fn document_lines(violations: &mut Violations, count: usize) -> usize {
+    entries(violations, "lines", count, 1, MAX_DOCUMENT_LINES)
 }
 
 /// Documents name each SKU once.
@@ -180,6 +186,49 @@ fn day_text(day: Option<NaiveDate>) -> String {
     day.map_or_else(String::new, |day| day.to_string())
 }
 
+/// Both, or what is wrong with either.
+pub fn both<A, B>(a: Result<A, Status>, b: Result<B, Status>) -> Result<(A, B), Status> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(a), Err(b)) => {
+            let mut violations = Violations::new();
+            for violation in
+                [a, b].iter().filter_map(Status::get_details_bad_request).flat_map(|bad| bad.field_violations)
+            {
+                violations.add(violation.field, violation.description);
+            }
+            Err(violations.into_status())
+        }
+        (Err(wrong), _) | (_, Err(wrong)) => Err(wrong),
+    }
+}
+
+/// As [`both`]: the filters of a list, the size of its page, and where it goes on.
+pub fn all<A, B, C>(a: Result<A, Status>, b: Result<B, Status>, c: Result<C, Status>) -> Result<(A, B, C), Status> {
+    both(a, both(b, c)).map(|(a, (b, c))| (a, b, c))
+}
+
+/// Where a list by SKU goes on.
+pub fn after_sku(token: &str) -> Result<&str, Status> {
+    if token.is_empty() || token.parse::<Sku>().is_ok() { Ok(token) } else { Err(bad_token()) }
+}
+
+/// Where a list by reason code goes on.
+pub fn after_reason_code(token: &str) -> Result<&str, Status> {
+    if token.is_empty() || crate::domain::reason::is_code(token) { Ok(token) } else { Err(bad_token()) }
+}
+
+/// Where a list by (SKU, location) goes on.
+pub fn after_level(token: &str) -> Result<(&str, &str), Status> {
+    let Some(parts) = page_token(token, 2)? else { return Ok(("", "")) };
+    level(parts[0], parts[1]).ok_or_else(bad_token)
+}
+
+/// The key of a level as tokens have it.
+fn level<'a>(sku: &'a str, location: &'a str) -> Option<(&'a str, &'a str)> {
+    (sku.parse::<Sku>().is_ok() && location.parse::<LocationId>().is_ok()).then_some((sku, location))
+}
+
 /// Where a list by creation time goes on.
 pub fn before(token: &str) -> Result<Option<(DateTime<Utc>, Uuid)>, Status> {
     let Some(parts) = page_token(token, 2)? else { return Ok(None) };
@@ -187,11 +236,12 @@ pub fn before(token: &str) -> Result<Option<(DateTime<Utc>, Uuid)>, Status> {
     at.zip(parts[1].parse().ok()).map(Some).ok_or_else(bad_token)
 }
 
-/// Where a list by an instant and a text goes on.
+/// Where a list by an instant and a SKU goes on.
 pub fn after_instant(token: &str) -> Result<Option<(DateTime<Utc>, &str)>, Status> {
     let Some(parts) = page_token(token, 2)? else { return Ok(None) };
     let at = parts[0].parse().ok().and_then(DateTime::from_timestamp_micros).filter(|at| YEARS.contains(&at.year()));
-    at.map(|at| Some((at, parts[1]))).ok_or_else(bad_token)
+    let sku = parts[1].parse::<Sku>().ok().map(|_| parts[1]);
+    at.zip(sku).map(Some).ok_or_else(bad_token)
 }
 
 /// The token of [`before`] and of [`after_instant`].

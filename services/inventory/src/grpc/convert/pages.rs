@@ -30,13 +30,6 @@ pub fn levels_page(request: &proto::ListStockLevelsRequest) -> Result<LevelsPage
     complete(violations, limit.map(|limit| LevelsPage { location, sku, after, limit }))
 }
 
-/// Where a list by (SKU, location) goes on.
-pub fn after_level(token: &str) -> Result<Option<LevelKey>, Status> {
-    let mut violations = Violations::new();
-    let after = page_token(&mut violations, token, level_place);
-    complete(violations, Some(after))
-}
-
 fn level_place(token: &str) -> Option<LevelKey> {
     let (sku, location) = token.split_once('\t')?;
     Some(LevelKey { sku: sku.parse().ok()?, location: location.parse().ok()? })

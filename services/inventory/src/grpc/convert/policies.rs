@@ -7,7 +7,7 @@ use oneshelf_proto::inventory::v1 as proto;
 use oneshelf_values::{ChannelId, PartnerId};
 use tonic::Status;
 
-use super::{complete, instant, line_count, location, quantity, request_id, sku};
+use super::{bad_token, complete, entries, instant, line_count, location, page_token, quantity, request_id, sku};
 use crate::{
     domain::{
         group::{Line, Policies, PolicyChange},
@@ -26,12 +26,12 @@ const MAX_SKUS: usize = 50;
 pub fn stock_policies(request: &proto::SetStockPoliciesRequest) -> Result<(Key, PolicyChange), Status> {
     let mut violations = Violations::new();
     let id = request_id(&mut violations, &request.request_id);
-    line_count(&mut violations, "lines", request.lines.len());
+    let count = line_count(&mut violations, "lines", request.lines.len());
     let mut seen = HashSet::new();
     let lines = request
         .lines
         .iter()
-        .take(super::MAX_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let at = |name: &str| format!("lines[{place}].{name}");
@@ -62,14 +62,12 @@ pub fn stock_policies(request: &proto::SetStockPoliciesRequest) -> Result<(Key, 
 pub fn sku_policies(request: &proto::SetSkuPoliciesRequest) -> Result<(Key, PolicyChange), Status> {
     let mut violations = Violations::new();
     let id = request_id(&mut violations, &request.request_id);
-    if request.lines.is_empty() || request.lines.len() > MAX_SKUS {
-        violations.add("lines", format!("must have 1 to {MAX_SKUS} entries"));
-    }
+    let count = entries(&mut violations, "lines", request.lines.len(), 1, MAX_SKUS);
     let mut seen = HashSet::new();
     let lines = request
         .lines
         .iter()
-        .take(MAX_SKUS)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let at = |name: &str| format!("lines[{place}].{name}");
@@ -101,12 +99,12 @@ pub fn sku_policies(request: &proto::SetSkuPoliciesRequest) -> Result<(Key, Poli
 pub fn ring_fences(request: &proto::SetRingFencesRequest) -> Result<(Key, PolicyChange), Status> {
     let mut violations = Violations::new();
     let id = request_id(&mut violations, &request.request_id);
-    line_count(&mut violations, "lines", request.lines.len());
+    let count = line_count(&mut violations, "lines", request.lines.len());
     let mut seen = HashSet::new();
     let lines = request
         .lines
         .iter()
-        .take(super::MAX_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let at = |name: &str| format!("lines[{place}].{name}");
@@ -148,12 +146,10 @@ pub(super) fn once<K: Eq + std::hash::Hash>(violations: &mut Violations, seen: &
 }
 
 fn channels(violations: &mut Violations, field: &str, names: &[String]) -> BTreeSet<ChannelId> {
-    if names.len() > MAX_CHANNELS {
-        violations.add(field, format!("at most {MAX_CHANNELS} entries"));
-    }
+    let count = entries(violations, field, names.len(), 0, MAX_CHANNELS);
     names
         .iter()
-        .take(MAX_CHANNELS)
+        .take(count)
         .enumerate()
         .filter_map(|(place, name)| violations.check(format!("{field}[{place}]"), name.parse::<ChannelId>()))
         .collect()
@@ -161,11 +157,9 @@ fn channels(violations: &mut Violations, field: &str, names: &[String]) -> BTree
 
 /// Buffers of nothing are none.
 fn buffers(violations: &mut Violations, field: &str, given: &[proto::ChannelBuffer]) -> BTreeMap<ChannelId, i64> {
-    if given.len() > MAX_CHANNELS {
-        violations.add(field, format!("at most {MAX_CHANNELS} entries"));
-    }
+    let count = entries(violations, field, given.len(), 0, MAX_CHANNELS);
     let mut buffers = BTreeMap::new();
-    for (place, one) in given.iter().take(MAX_CHANNELS).enumerate() {
+    for (place, one) in given.iter().take(count).enumerate() {
         let channel = violations.check(format!("{field}[{place}].channel_id"), one.channel_id.parse::<ChannelId>());
         let units = quantity(violations, format!("{field}[{place}].units"), one.units, 0);
         if let Some((channel, units)) = channel.zip(units)
@@ -243,6 +237,18 @@ pub fn ring_fence_token(fence: &RingFence) -> String {
         FenceOwner::Partner(partner) => ("partner", partner.as_str()),
     };
     format!("{}\t{}\t{kind}\t{owner}", fence.key.sku, fence.key.location)
+}
+
+/// Where the list of fences goes on: the parts of [`ring_fence_token`].
+pub fn after_fence(token: &str) -> Result<(&str, &str, &str, &str), Status> {
+    let Some(parts) = page_token(token, 4)? else { return Ok(("", "", "", "")) };
+    let owner = match parts[2] {
+        "channel" => parts[3].parse::<ChannelId>().is_ok(),
+        "partner" => parts[3].parse::<PartnerId>().is_ok(),
+        _ => false,
+    };
+    let level = super::level(parts[0], parts[1]).filter(|_| owner).ok_or_else(bad_token)?;
+    Ok((level.0, level.1, parts[2], parts[3]))
 }
 
 /// What a change of stock policies answered.

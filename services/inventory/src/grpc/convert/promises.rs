@@ -10,7 +10,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
-    MAX_DOCUMENT_LINES, channel, complete, document_lines, expected_version, location, quantity, reference, request_id,
+    channel, complete, document_lines, entries, expected_version, location, quantity, reference, request_id,
     required_date, sku,
 };
 use crate::{
@@ -32,13 +32,11 @@ pub type AtpQuestion = (Vec<Sku>, PromiseFrom, Vec<NaiveDate>);
 
 pub fn atp_request(request: &proto::GetAvailableToPromiseRequest) -> Result<AtpQuestion, Status> {
     let mut violations = Violations::new();
-    if request.skus.is_empty() || request.skus.len() > MAX_SKUS {
-        violations.add("skus", format!("must have 1 to {MAX_SKUS} entries"));
-    }
+    let count = entries(&mut violations, "skus", request.skus.len(), 1, MAX_SKUS);
     let skus = request
         .skus
         .iter()
-        .take(MAX_SKUS)
+        .take(count)
         .enumerate()
         .filter_map(|(place, text)| sku(&mut violations, format!("skus[{place}]"), text))
         .collect();
@@ -50,13 +48,11 @@ pub fn atp_request(request: &proto::GetAvailableToPromiseRequest) -> Result<AtpQ
             None
         }
     };
-    if request.promise_dates.is_empty() || request.promise_dates.len() > MAX_DAYS {
-        violations.add("promise_dates", format!("must have 1 to {MAX_DAYS} entries"));
-    }
+    let count = entries(&mut violations, "promise_dates", request.promise_dates.len(), 1, MAX_DAYS);
     let days = request
         .promise_dates
         .iter()
-        .take(MAX_DAYS)
+        .take(count)
         .enumerate()
         .filter_map(|(place, text)| required_date(&mut violations, &format!("promise_dates[{place}]"), text))
         .collect();
@@ -67,11 +63,11 @@ pub fn promise_stock(request: &proto::PromiseStockRequest) -> Result<PromiseChan
     let mut violations = Violations::new();
     let id = request_id(&mut violations, &request.request_id);
     let due = required_date(&mut violations, "promise_date", &request.promise_date);
-    document_lines(&mut violations, request.lines.len());
+    let count = document_lines(&mut violations, request.lines.len());
     let lines: Vec<(LevelKey, i64)> = request
         .lines
         .iter()
-        .take(MAX_DOCUMENT_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);

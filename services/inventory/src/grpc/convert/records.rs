@@ -8,7 +8,7 @@ use oneshelf_proto::inventory::v1 as proto;
 use oneshelf_values::{ChannelId, Coordinates, LocationId, Sku};
 use tonic::Status;
 
-use super::{MAX_LINES, complete, instant, line_count, location, quantity, sku};
+use super::{complete, entries, instant, line_count, location, quantity, sku};
 use crate::{
     domain::{
         availability::{Band, Blocked},
@@ -52,14 +52,12 @@ pub fn pickup_request(request: &proto::FindPickupRequest) -> Result<(Who, Wanted
     if radius_m.is_none() {
         violations.add("radius_m", format!("must be 1 to {MAX_RADIUS_M}"));
     }
-    if request.lines.len() > MAX_PICKUP_LINES {
-        violations.add("lines", format!("at most {MAX_PICKUP_LINES} entries"));
-    }
+    let count = entries(&mut violations, "lines", request.lines.len(), 0, MAX_PICKUP_LINES);
     let mut seen = HashSet::new();
     let lines = request
         .lines
         .iter()
-        .take(MAX_PICKUP_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
@@ -91,10 +89,10 @@ fn who(violations: &mut Violations, channel_id: &str, partner_id: &str) -> Optio
 }
 
 pub(super) fn skus(violations: &mut Violations, texts: &[String]) -> Vec<Sku> {
-    line_count(violations, "skus", texts.len());
+    let count = line_count(violations, "skus", texts.len());
     texts
         .iter()
-        .take(MAX_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, text)| sku(violations, format!("skus[{place}]"), text))
         .collect()

@@ -7,8 +7,8 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
-    MAX_DOCUMENT_LINES, bucket, complete, date, day_text, document_lines, expected_version, instant, location,
-    named_once, quantity, reference, request_id, sku,
+    bucket, complete, date, day_text, document_lines, expected_version, instant, location, named_once, quantity,
+    reference, request_id, sku,
 };
 use crate::{
     domain::{
@@ -119,11 +119,11 @@ pub fn ship_transfer(request: &proto::ShipTransferRequest) -> Result<TransferCha
 
 pub fn receive_transfer(request: &proto::ReceiveTransferRequest) -> Result<TransferChange, Status> {
     let mut violations = Violations::new();
-    document_lines(&mut violations, request.lines.len());
+    let count = document_lines(&mut violations, request.lines.len());
     let arrivals = request
         .lines
         .iter()
-        .take(MAX_DOCUMENT_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
@@ -151,11 +151,11 @@ pub fn receive_transfer(request: &proto::ReceiveTransferRequest) -> Result<Trans
 
 pub fn resolve_transfer(request: &proto::ResolveTransferDiscrepancyRequest) -> Result<TransferChange, Status> {
     let mut violations = Violations::new();
-    document_lines(&mut violations, request.lines.len());
+    let count = document_lines(&mut violations, request.lines.len());
     let resolutions = request
         .lines
         .iter()
-        .take(MAX_DOCUMENT_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
@@ -218,10 +218,10 @@ pub fn transfer_filters(
 }
 
 fn quantities(violations: &mut Violations, lines: &[proto::TransferQuantity]) -> Vec<(Sku, i64)> {
-    document_lines(violations, lines.len());
+    let count = document_lines(violations, lines.len());
     lines
         .iter()
-        .take(MAX_DOCUMENT_LINES)
+        .take(count)
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(violations, format!("lines[{place}].sku"), &line.sku);

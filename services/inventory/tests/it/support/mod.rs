@@ -37,7 +37,7 @@ impl Shelf {
         Self::open_with(|config| Config { keep_ledger_every_ms: 50, reconcile_every_ms: 100, ..config }).await
     }
 
-    async fn open_with(adapt: impl FnOnce(Config) -> Config) -> Self {
+    pub async fn open_with(adapt: impl FnOnce(Config) -> Config) -> Self {
         let db = Database::new(&[&MIGRATOR]).await;
         let clock = oneshelf_testkit::clock();
         let test = ServeTest::new(db.pool(), clock.clone()).await;
