@@ -233,7 +233,7 @@ async fn apply_group(
                 keys.extend(named.iter().cloned());
             }
             Command::ReleaseFences { keys: named } | Command::TellShortDated { keys: named } => {
-                keys.extend(named.iter().cloned())
+                keys.extend(named.iter().cloned());
             }
             Command::SetPolicies(set) => match &set.change {
                 PolicyChange::Stock(lines) => ruled.extend(lines.iter().map(|line| line.key.clone())),
