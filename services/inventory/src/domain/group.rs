@@ -664,9 +664,12 @@ impl Shelf {
     /// What a hold may take of a level.
     fn available_to(&self, command: &HoldStock, key: &LevelKey, now: DateTime<Utc>) -> i64 {
         let asker = Asker { channel: command.channel.as_ref(), partner: command.partner.as_ref() };
-        self.levels.get(key).map_or(0, |level| match command.owed {
-            true => (level.free() + level.backorder_limit).max(0),
-            false => availability::available(level, rules_of(&self.rulebook, key, level), asker, now),
+        self.levels.get(key).map_or(0, |level| {
+            if command.owed {
+                (level.free() + level.backorder_limit).max(0)
+            } else {
+                availability::available(level, rules_of(&self.rulebook, key, level), asker, now)
+            }
         })
     }
 

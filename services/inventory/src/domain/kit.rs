@@ -72,7 +72,7 @@ pub struct KitLevel {
 /// The kits that a group of commands has to look at.
 #[derive(Debug, Clone, Default)]
 pub struct Kits {
-    kits: HashMap<Sku, Arc<Kit>>,
+    known: HashMap<Sku, Arc<Kit>>,
     /// Which kits a SKU is in.
     of: HashMap<Sku, BTreeSet<Sku>>,
     /// Locked.
@@ -91,15 +91,15 @@ impl Kits {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.kits.is_empty()
+        self.known.is_empty()
     }
 
     pub fn get(&self, sku: &Sku) -> Option<&Arc<Kit>> {
-        self.kits.get(sku)
+        self.known.get(sku)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Kit>> {
-        self.kits.values()
+        self.known.values()
     }
 
     /// The kits that a SKU is in.
@@ -109,12 +109,12 @@ impl Kits {
 
     /// Whether anything is said of a SKU, as a kit or as part of one.
     pub fn concern(&self, sku: &Sku) -> bool {
-        self.kits.contains_key(sku) || self.of.contains_key(sku)
+        self.known.contains_key(sku) || self.of.contains_key(sku)
     }
 
     /// Puts a definition in the place of the one before.
     pub fn define(&mut self, kit: Arc<Kit>) {
-        if let Some(before) = self.kits.get(&kit.sku) {
+        if let Some(before) = self.known.get(&kit.sku) {
             for component in before.components.keys() {
                 if let Some(kits) = self.of.get_mut(component) {
                     kits.remove(&kit.sku);
@@ -127,14 +127,14 @@ impl Kits {
         for component in kit.components.keys() {
             self.of.entry(component.clone()).or_default().insert(kit.sku.clone());
         }
-        self.kits.insert(kit.sku.clone(), kit);
+        self.known.insert(kit.sku.clone(), kit);
     }
 
     /// What it says of these SKUs as kits.
     #[must_use]
     pub fn excerpt<'a>(&self, skus: impl IntoIterator<Item = &'a Sku>) -> Self {
         let mut excerpt = Self::default();
-        for kit in skus.into_iter().filter_map(|sku| self.kits.get(sku)) {
+        for kit in skus.into_iter().filter_map(|sku| self.known.get(sku)) {
             excerpt.define(kit.clone());
         }
         excerpt
@@ -148,6 +148,7 @@ pub fn excluded(terms: Option<&SkuTerms>, asker: Asker<'_>) -> bool {
 
 /// Says anew what there is of kits: of those at whose location a component's level changed, and of those that `again` names.
 /// Answers what differs from what was announced last, with its new version, and the events that say so.
+#[expect(clippy::implicit_hasher, reason = "the maps it is given are the group's own")]
 pub fn announce(
     rulebook: &Rulebook,
     levels: &HashMap<LevelKey, Level>,

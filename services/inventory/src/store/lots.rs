@@ -130,6 +130,7 @@ pub async fn list_lots(
 }
 
 /// What is known of lots that are named, wherever they are.
+#[expect(clippy::implicit_hasher, reason = "the one set it is given is the group's own")]
 pub async fn find_lots(
     conn: &mut PgConnection,
     named: &HashSet<(Sku, LotNumber)>,

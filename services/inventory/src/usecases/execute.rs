@@ -244,7 +244,7 @@ async fn apply_group(
                 keys.extend(named.iter().cloned());
             }
             Command::ReleaseFences { keys: named } | Command::TellShortDated { keys: named } => {
-                keys.extend(named.iter().cloned())
+                keys.extend(named.iter().cloned());
             }
             Command::Reconsider { keys: named } => ruled.extend(named.iter().cloned()),
             Command::MoveHold(command) => {

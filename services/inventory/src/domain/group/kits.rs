@@ -11,7 +11,7 @@ use super::{
         hold::{HoldKind, HoldLine, KitLine, KitPart},
         kit::{self, Components, Kit, MAX_KITS_OF},
         lot::Lots,
-        policy::{Asker, Audit},
+        policy::{Asker, Audit, StockTerms},
         stock_level::{Level, LevelKey},
     },
     HoldStock, Line, MoveKind, MoveLine, MoveStock, Shelf,
@@ -201,7 +201,7 @@ impl Shelf {
         levels
             .find_map(|(key, level)| {
                 let rules = self.rulebook.of(key);
-                let ruled = rules.policy.is_some_and(|terms| *terms != Default::default())
+                let ruled = rules.policy.is_some_and(|terms| *terms != StockTerms::default())
                     || rules.fences.iter().any(|fence| fence.quota > 0 && !fence.released);
                 if level.on_hand() != 0 || level.sellable != 0 {
                     Some("stock")
