@@ -355,7 +355,7 @@ mod tests {
         assert!(all.is_sorted());
         assert_eq!((all[0], all[4_500], all[4_999]), (0, 16_449, 37_190));
         assert_eq!((z_ten_thousandths(4_000), z_ten_thousandths(10_000)), (0, 37_190));
-        assert_eq!(z_ten_thousandths(9_450), (15_548 + 16_449) / 2);
+        assert_eq!(z_ten_thousandths(9_450), 15_998, "halfway between 15,548 and 16,449");
     }
 
     #[test]

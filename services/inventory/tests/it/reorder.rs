@@ -1,6 +1,7 @@
 //! When and how much is reordered, and what demand says these should be.
 
 use oneshelf_proto::inventory::v1 as pb;
+use oneshelf_testkit::wait_for;
 use prost_types::Timestamp;
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -49,7 +50,7 @@ impl Shelf {
 }
 
 #[tokio::test]
-async fn set_reorder_policies_keeps_every_version_and_refuses_what_is_wrong() {
+async fn set_reorder_policies_keeps_every_version_for_list_reorder_policies() {
     let mut shelf = Shelf::stocked().await;
     let request = set_reorder(&shelf, vec![reorder_policy("a", 5, 20), reorder_policy("NEW", 0, 0)]);
     let set = shelf.client.set_reorder_policies(request.clone()).await.unwrap().into_inner().policies;
@@ -103,24 +104,47 @@ async fn set_reorder_policies_keeps_every_version_and_refuses_what_is_wrong() {
     shelf.verify().await;
 }
 
-/// Only one of two that make the same policy at once may say that it was the first version.
-#[tokio::test]
+/// A policy that is new has no row to lock: of those who make it at once, each having found none, one is first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn set_reorder_policies_at_once_give_each_version_once() {
     let shelf = Shelf::stocked().await;
-    let tries = (0..8).map(|point| {
-        let (mut client, request) = (shelf.client.clone(), set_reorder(&shelf, vec![reorder_policy("A", point, 50)]));
-        async move {
-            loop {
-                match client.set_reorder_policies(request.clone()).await {
-                    Ok(set) => return set.into_inner().policies[0].audit.clone().unwrap().version,
-                    Err(status) => assert_eq!(status.code(), Code::Aborted, "{status:?}"),
+    let mut held_up = shelf.db.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE inventory.reorder_policies IN SHARE ROW EXCLUSIVE MODE")
+        .execute(&mut *held_up)
+        .await
+        .unwrap();
+    let tries: Vec<_> = (1..=3)
+        .map(|point| {
+            let (mut client, request) =
+                (shelf.client.clone(), set_reorder(&shelf, vec![reorder_policy("A", point, 50)]));
+            tokio::spawn(async move {
+                loop {
+                    match client.set_reorder_policies(request.clone()).await {
+                        Ok(set) => return set.into_inner().policies[0].audit.clone().unwrap().version,
+                        Err(status) => assert_eq!(status.code(), Code::Aborted, "{status:?}"),
+                    }
                 }
-            }
-        }
-    });
-    let mut versions = futures::future::join_all(tries).await;
+            })
+        })
+        .collect();
+    let pool = shelf.db.pool().clone();
+    let waiting = async || {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'inventory.reorder_policies'::REGCLASS",
+        )
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        (count == 3).then_some(())
+    };
+    wait_for("three who wait", std::time::Duration::from_secs(10), waiting).await;
+    held_up.commit().await.unwrap();
+    let mut versions = Vec::new();
+    for one in tries {
+        versions.push(one.await.unwrap());
+    }
     versions.sort_unstable();
-    assert_eq!(versions, (1..=8).collect::<Vec<_>>());
+    assert_eq!(versions, [1, 2, 3]);
     shelf.verify().await;
 }
 
