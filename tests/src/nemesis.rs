@@ -338,7 +338,7 @@ impl Client {
         let request = pb::RecordSoldStockRequest {
             request_id,
             location_id: STORE.to_owned(),
-            lines: vec![pb::StockLine { sku: sku.clone(), quantity }],
+            lines: vec![pb::StockLine { sku: sku.clone(), quantity, ..Default::default() }],
             ..Default::default()
         };
         self.record.sales.insert(id);

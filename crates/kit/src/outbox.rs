@@ -356,7 +356,7 @@ mod tests {
             payload: vec![0; bytes],
             effective_at: DateTime::UNIX_EPOCH,
         };
-        let mut events: Vec<_> = (0..PACK_EVENTS + 1).map(|_| event("small", 1)).collect();
+        let mut events: Vec<_> = (0..=PACK_EVENTS).map(|_| event("small", 1)).collect();
         events.extend([event("large", PACK_BYTES), event("large", PACK_BYTES), event("small", 1)]);
         let packs = pack(Schema::new("shop"), &events, DateTime::UNIX_EPOCH);
         let sizes: Vec<_> = packs.iter().map(|pack| (pack.routing_key, pack.events.len())).collect();

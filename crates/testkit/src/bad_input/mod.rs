@@ -47,8 +47,11 @@ pub struct Good {
     may_lie_ahead: Names,
     at_most: &'static [(&'static str, usize)],
     told_as: &'static [(&'static str, &'static str)],
-    told_in_answer: Option<fn(&[u8]) -> Vec<String>>,
+    told_in_answer: Option<TellsFields>,
 }
+
+/// Reads from an encoded answer which fields it says are wrong.
+pub type TellsFields = fn(&[u8]) -> Vec<String>;
 
 type Names = &'static [&'static str];
 
@@ -134,7 +137,7 @@ impl Good {
 
     /// For a stream of requests: the fields that its first answer names; none when it was accepted.
     #[must_use]
-    pub fn told_in_answer(self, fields: fn(&[u8]) -> Vec<String>) -> Self {
+    pub fn told_in_answer(self, fields: TellsFields) -> Self {
         Self { told_in_answer: Some(fields), ..self }
     }
 }

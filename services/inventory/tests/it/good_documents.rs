@@ -832,6 +832,7 @@ pub fn bulk(shelf: &Shelf) -> Vec<Good> {
     ]
 }
 
+/// V-1 must have an agreement about A.
 pub async fn ledger(shelf: &mut Shelf) -> Vec<Good> {
     let movement = pb::PostMovementRequest {
         request_id: shelf.id(),
@@ -842,10 +843,10 @@ pub async fn ledger(shelf: &mut Shelf) -> Vec<Good> {
             source: pb::Account::Consignment.into(),
             target: pb::Account::Sellable.into(),
         }],
-        owner_id: "D-7".to_owned(),
+        owner_id: "V-1".to_owned(),
         reason_code: "consignment_in".to_owned(),
         reference: "note 7".to_owned(),
-        effective_time: Some(yesterday(shelf)),
+        effective_time: Some(Timestamp { seconds: shelf.clock.now().timestamp() - 60, nanos: 1 }),
     };
     let now = shelf.clock.now().timestamp();
     let resume_token = format!("A\t{}\t1", now * 1_000_000);

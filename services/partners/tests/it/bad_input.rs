@@ -9,7 +9,7 @@ fn d1() -> String {
     "D-1".to_owned()
 }
 
-async fn records(fixture: &Fixture) -> Vec<Good> {
+fn records(fixture: &Fixture) -> Vec<Good> {
     let id = || fixture.new_id();
     let new =
         pb::Partner { tier: pb::PartnerTier::Gold.into(), price_list_id: "DEALERS".to_owned(), ..partner("D-2", 100) };
@@ -87,7 +87,7 @@ async fn credit(fixture: &Fixture) -> Vec<Good> {
 async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     let fixture = Fixture::with_partner(5_000).await;
     let mut goods = credit(&fixture).await;
-    goods.extend(records(&fixture).await);
+    goods.extend(records(&fixture));
     let (server, pool) = (&fixture.server, fixture.db.pool());
     assert_bad_input_is_refused(server, pool, FILE_DESCRIPTOR_SET, "oneshelf.partners.v1.PartnersService", goods).await;
     fixture.assert_books_are_right().await;

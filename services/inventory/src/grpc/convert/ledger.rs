@@ -36,11 +36,7 @@ pub fn posting(request: &proto::PostMovementRequest) -> Result<(Key, Posting), S
         let consignment = i32::from(proto::Account::Consignment);
         line.source == consignment || line.target == consignment
     });
-    let owner = match (consigns, request.owner_id.as_str()) {
-        (false, "") => None,
-        (true, text) => violations.check("owner_id", text.parse::<PartnerId>()),
-        (false, _) => None,
-    };
+    let owner = if consigns { violations.check("owner_id", request.owner_id.parse::<PartnerId>()) } else { None };
     let lines: Vec<PostLine> = request
         .lines
         .iter()

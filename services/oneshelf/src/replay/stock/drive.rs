@@ -85,7 +85,7 @@ fn hour(date: NaiveDate, hour: u32) -> DateTime<Utc> {
 
 impl Drive<'_> {
     fn line(&self, item: usize, quantity: i64) -> StockLine {
-        StockLine { sku: self.books.items[item].sku.to_string(), quantity }
+        StockLine { sku: self.books.items[item].sku.to_string(), quantity, ..Default::default() }
     }
 
     fn item(&self, sku: &str) -> anyhow::Result<usize> {
