@@ -264,18 +264,6 @@ const OUTCOMES: [RowOutcome; 13] = [
     RowOutcome::Refused(RowRefusal::SkuTracked),
 ];
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_outcome_of_a_row_is_read_as_it_was_written() {
-        let results = OUTCOMES.map(|outcome| RowResult { outcome, quantity: -3, version: 9 });
-        assert_eq!(decode_rows(&encode_rows(&results)).unwrap(), results);
-        assert!(decode_rows(b"[[13,0,0]]").is_err());
-    }
-}
-
 fn policies<R, P: TryFrom<R, Error = sqlx::Error>>(rows: Vec<R>) -> Result<Vec<P>, sqlx::Error> {
     rows.into_iter().map(P::try_from).collect()
 }
@@ -287,4 +275,16 @@ pub fn encode_location(location: &Location) -> Vec<u8> {
 
 pub fn decode_location(bytes: &[u8]) -> Result<Location, sqlx::Error> {
     serde_json::from_slice::<LocationRow>(bytes).map_err(|error| sqlx::Error::Decode(error.into()))?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_of_a_row_is_read_as_it_was_written() {
+        let results = OUTCOMES.map(|outcome| RowResult { outcome, quantity: -3, version: 9 });
+        assert_eq!(decode_rows(&encode_rows(&results)).unwrap(), results);
+        assert!(decode_rows(b"[[13,0,0]]").is_err());
+    }
 }

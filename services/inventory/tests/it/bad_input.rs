@@ -676,7 +676,7 @@ async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     goods.extend(good::promises(&mut shelf).await);
     goods.extend(good::policies(&mut shelf).await);
     goods.extend(good::bulk(&shelf));
-    goods.extend(good::ledger(&mut shelf).await);
+    goods.extend(good::ledger(&shelf));
     goods.extend(good::figures());
     let (server, pool) = (&shelf.server, shelf.db.pool());
     let service = "oneshelf.inventory.v1.InventoryService";

@@ -205,7 +205,7 @@ async fn list_consignment_settlements_names_each_sale_of_a_partners_goods_once()
         shelf.client.commit_hold(commit.clone()).await.unwrap();
     }
     let sold = (pb::ConsignmentCause::Sold, 5, "order 7".to_owned());
-    assert_eq!(shelf.settlements("V-1").await, [sold.clone()]);
+    assert_eq!(shelf.settlements("V-1").await, std::slice::from_ref(&sold));
     assert_eq!(shelf.consigned_stock().await, []);
     shelf.brought_back("WH", 3).await;
     let returned = (pb::ConsignmentCause::Returned, 3, "return".to_owned());

@@ -833,7 +833,7 @@ pub fn bulk(shelf: &Shelf) -> Vec<Good> {
 }
 
 /// V-1 must have an agreement about A.
-pub async fn ledger(shelf: &mut Shelf) -> Vec<Good> {
+pub fn ledger(shelf: &Shelf) -> Vec<Good> {
     let movement = pb::PostMovementRequest {
         request_id: shelf.id(),
         location_id: wh(),

@@ -164,7 +164,7 @@ async fn list_reorder_suggestions_shows_the_position_and_what_brings_it_up() {
         quantity: 3,
         ..Default::default()
     };
-    assert_eq!(listed, [never.clone()], "A has 10 and B 5");
+    assert_eq!(listed, std::slice::from_ref(&never), "A has 10 and B 5");
 
     shelf.held(shelf.hold(&[("A", 7)])).await;
     let soon = shelf.held(shelf.soft_hold(&[("B", 2)], 600)).await;

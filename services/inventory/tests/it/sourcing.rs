@@ -33,6 +33,7 @@ async fn add(shelf: &mut Shelf, id: &str, latitude: i32, priority: i32, capacity
     shelf.client.create_location(request).await.unwrap();
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "fields of messages are optional")]
 fn london() -> Option<pb::Destination> {
     let coordinates = pb::Coordinates { latitude_micro_degrees: 51_500_000, longitude_micro_degrees: 0 };
     Some(pb::Destination { coordinates: Some(coordinates), zone_id: "UK".to_owned() })
@@ -360,7 +361,7 @@ async fn rules_have_versions_that_stay() {
         page_token: token.to_owned(),
     };
     let newest = shelf.client.list_sourcing_rules(page("")).await.unwrap().into_inner();
-    assert_eq!(newest.rules, [second.clone()]);
+    assert_eq!(newest.rules, std::slice::from_ref(&second));
     let older = shelf.client.list_sourcing_rules(page(&newest.next_page_token)).await.unwrap().into_inner();
     assert_eq!(older.rules, [stored]);
     let all = shelf.client.list_sourcing_rules(pb::ListSourcingRulesRequest::default()).await.unwrap().into_inner();
@@ -671,8 +672,8 @@ async fn verify_finds_days_and_moves_that_do_not_add_up() {
     ] {
         sqlx::query(break_it).execute(shelf.db.pool()).await.unwrap();
         let checks = verify::verify(shelf.db.pool()).await.unwrap();
-        let found = checks.iter().filter(|check| check.id == "SRC").flat_map(|check| &check.offenders);
-        assert!(found.cloned().any(|name| name.starts_with(offender)), "{offender}");
+        let mut found = checks.iter().filter(|check| check.id == "SRC").flat_map(|check| &check.offenders);
+        assert!(found.any(|name| name.starts_with(offender)), "{offender}");
     }
     let beyond = sqlx::query("UPDATE inventory.node_days SET taken = 6").execute(shelf.db.pool()).await;
     assert!(beyond.is_err(), "no day is taken beyond its capacity");
