@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::{
     super::{
+        hold::HoldKind,
         location::LocationKind,
         sourcing::{Asked, Board, Costs, Destination, Fulfilment, Node, Order},
     },

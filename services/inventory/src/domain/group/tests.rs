@@ -7,7 +7,10 @@ use oneshelf_values::hold::Standing;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::policy::{FenceTerms, SkuTerms, StockTerms};
+use crate::domain::{
+    hold::HoldKind,
+    policy::{FenceTerms, SkuTerms, StockTerms},
+};
 
 fn key(sku: u8, location: u8) -> LevelKey {
     LevelKey { sku: format!("SKU-{sku}").parse().unwrap(), location: format!("LOC-{location}").parse().unwrap() }
