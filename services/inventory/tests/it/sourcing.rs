@@ -332,7 +332,7 @@ async fn plan_fulfilment_explains_every_candidate_and_takes_nothing() {
 }
 
 #[tokio::test]
-async fn rules_have_versions_that_stay() {
+async fn list_sourcing_rules_shows_versions_that_stay() {
     let mut shelf = network().await;
     let get = |version| pb::GetSourcingRulesRequest { channel_id: "WEB".to_owned(), version };
     let default = shelf.client.get_sourcing_rules(get(0)).await.unwrap().into_inner().rules.unwrap();
@@ -375,7 +375,7 @@ async fn rules_have_versions_that_stay() {
 }
 
 #[tokio::test]
-async fn costs_have_versions_and_are_listed() {
+async fn set_node_costs_makes_versions_and_list_node_costs_shows_the_last() {
     let mut shelf = network().await;
     let costs = |parcel| Some(pb::NodeCosts { location_id: "MID".to_owned(), parcel, unit: 2, ..Default::default() });
     let request = pb::SetNodeCostsRequest { request_id: shelf.id(), costs: costs(5), expected_version: Some(0) };
