@@ -332,7 +332,7 @@ async fn plan_fulfilment_explains_every_candidate_and_takes_nothing() {
 }
 
 #[tokio::test]
-async fn list_sourcing_rules_shows_versions_that_stay() {
+async fn set_sourcing_rules_makes_versions_that_get_sourcing_rules_and_list_sourcing_rules_show() {
     let mut shelf = network().await;
     let get = |version| pb::GetSourcingRulesRequest { channel_id: "WEB".to_owned(), version };
     let default = shelf.client.get_sourcing_rules(get(0)).await.unwrap().into_inner().rules.unwrap();
@@ -406,7 +406,7 @@ fn moving(shelf: &Shelf, hold: &pb::Hold, moves: &[(&str, &str, &str, i64)]) -> 
 }
 
 #[tokio::test]
-async fn moved_units_are_held_once_and_the_past_stays_right() {
+async fn move_hold_holds_units_once_and_the_past_stays_right() {
     let mut shelf = network().await;
     shelf.receive("NEAR", &[("A", 5), ("B", 2)]).await;
     shelf.receive("MID", &[("A", 4)]).await;
@@ -538,7 +538,7 @@ async fn moves_that_race_with_holds_neither_lose_nor_double_units() {
 }
 
 #[tokio::test]
-async fn past_orders_are_sourced_again_by_two_sets_of_rules() {
+async fn simulate_sourcing_sources_past_orders_again_by_two_sets_of_rules() {
     let mut shelf = network().await;
     shelf.receive("NEAR", &[("A", 2)]).await;
     shelf.receive("FAR", &[("A", 40)]).await;
