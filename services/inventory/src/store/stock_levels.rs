@@ -22,6 +22,46 @@ pub struct StoredLevel {
     pub expired: i64,
 }
 
+/// A level as statements over wanted keys answer it: `ordinality` is the key's place, from 1.
+struct LevelRow {
+    ordinality: i64,
+    sellable: i64,
+    damaged: i64,
+    quarantine: i64,
+    soft_held: i64,
+    hard_held: i64,
+    oversell_facts: bool,
+    location_active: bool,
+    location_closed: bool,
+    safety_stock: i64,
+    backorder_limit: i64,
+    has_rules: bool,
+    kit: bool,
+    version: i64,
+}
+
+fn by_key(keys: &[LevelKey], rows: Vec<LevelRow>) -> HashMap<LevelKey, Level> {
+    let level = |row: LevelRow| {
+        let key = keys[row.ordinality as usize - 1].clone();
+        let level = Level {
+            sellable: row.sellable,
+            damaged: row.damaged,
+            quarantine: row.quarantine,
+            soft_held: row.soft_held,
+            hard_held: row.hard_held,
+            oversell_facts: row.oversell_facts,
+            location: state(row.location_active, row.location_closed),
+            safety_stock: row.safety_stock,
+            backorder_limit: row.backorder_limit,
+            has_rules: row.has_rules,
+            kit: row.kit,
+            version: row.version,
+        };
+        (key, level)
+    };
+    rows.into_iter().map(level).collect()
+}
+
 /// Locks the levels of `keys`, which must be sorted: every transaction locks in this order, so none waits in a circle.
 /// Levels that do not exist are missing from the answer.
 pub async fn lock_stock_levels(
@@ -30,7 +70,8 @@ pub async fn lock_stock_levels(
 ) -> Result<HashMap<LevelKey, Level>, sqlx::Error> {
     debug_assert!(keys.is_sorted(), "locks are taken in order");
     let (skus, locations) = columns(keys);
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        LevelRow,
         r#"
         SELECT ordinality AS "ordinality!"
              , sellable
@@ -56,28 +97,7 @@ pub async fn lock_stock_levels(
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            (
-                keys[row.ordinality as usize - 1].clone(),
-                Level {
-                    sellable: row.sellable,
-                    damaged: row.damaged,
-                    quarantine: row.quarantine,
-                    soft_held: row.soft_held,
-                    hard_held: row.hard_held,
-                    oversell_facts: row.oversell_facts,
-                    location: state(row.location_active, row.location_closed),
-                    safety_stock: row.safety_stock,
-                    backorder_limit: row.backorder_limit,
-                    has_rules: row.has_rules,
-                    kit: row.kit,
-                    version: row.version,
-                },
-            )
-        })
-        .collect())
+    Ok(by_key(keys, rows))
 }
 
 /// The state of a level's location, as the level has it.
@@ -95,7 +115,8 @@ pub async fn list_stock_levels_at(
     keys: &[LevelKey],
 ) -> Result<HashMap<LevelKey, Level>, sqlx::Error> {
     let (skus, locations) = columns(keys);
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        LevelRow,
         r#"
         SELECT ordinality AS "ordinality!"
              , sellable
@@ -119,28 +140,7 @@ pub async fn list_stock_levels_at(
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            (
-                keys[row.ordinality as usize - 1].clone(),
-                Level {
-                    sellable: row.sellable,
-                    damaged: row.damaged,
-                    quarantine: row.quarantine,
-                    soft_held: row.soft_held,
-                    hard_held: row.hard_held,
-                    oversell_facts: row.oversell_facts,
-                    location: state(row.location_active, row.location_closed),
-                    safety_stock: row.safety_stock,
-                    backorder_limit: row.backorder_limit,
-                    has_rules: row.has_rules,
-                    kit: row.kit,
-                    version: row.version,
-                },
-            )
-        })
-        .collect())
+    Ok(by_key(keys, rows))
 }
 
 /// Makes empty levels where there are none yet, sorted by key; unknown locations are skipped. The location of a new
@@ -212,7 +212,8 @@ pub async fn peek_stock_levels(
     keys: &[LevelKey],
 ) -> Result<HashMap<LevelKey, Level>, sqlx::Error> {
     let (skus, locations) = columns(keys);
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        LevelRow,
         r#"
         SELECT ordinality AS "ordinality!"
              , COALESCE(sellable, 0) AS "sellable!"
@@ -241,28 +242,7 @@ pub async fn peek_stock_levels(
     )
     .fetch_all(conn)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            (
-                keys[row.ordinality as usize - 1].clone(),
-                Level {
-                    sellable: row.sellable,
-                    damaged: row.damaged,
-                    quarantine: row.quarantine,
-                    soft_held: row.soft_held,
-                    hard_held: row.hard_held,
-                    oversell_facts: row.oversell_facts,
-                    location: state(row.location_active, row.location_closed),
-                    safety_stock: row.safety_stock,
-                    backorder_limit: row.backorder_limit,
-                    has_rules: row.has_rules,
-                    kit: row.kit,
-                    version: row.version,
-                },
-            )
-        })
-        .collect())
+    Ok(by_key(keys, rows))
 }
 
 /// Writes changed levels back. They were locked by this transaction; the version says so a second time: a level that
