@@ -24,9 +24,8 @@ use crate::{
     jobs,
     usecases::{
         Inventory,
-        execute::{Job, run_group},
+        execute::{Job, Memory, run_group},
         get_availability::Availabilities,
-        known_kits::KnownKits,
     },
 };
 
@@ -92,10 +91,10 @@ pub async fn start(cfg: &Config, chassis: &Chassis) -> anyhow::Result<Mounted> {
 /// The use cases over a pool, with their executor running.
 pub fn use_cases(cfg: &Config, chassis: &Chassis, pool: PgPool, schema: Schema) -> Inventory {
     let options = Options { max_group: cfg.max_group, queue: cfg.queue, writers: cfg.writers };
-    let (executor_pool, clock, kits) = (pool.clone(), chassis.clock.clone(), Arc::new(KnownKits::default()));
+    let (executor_pool, clock, memory) = (pool.clone(), chassis.clock.clone(), Arc::new(Memory::default()));
     Inventory {
         batcher: Batcher::spawn(&chassis.lifecycle, "inventory.executor", options, Job::route, move |jobs| {
-            run_group(executor_pool.clone(), schema, clock.clone(), kits.clone(), jobs)
+            run_group(executor_pool.clone(), schema, clock.clone(), memory.clone(), jobs)
         }),
         availability: Availabilities::spawn(
             &chassis.lifecycle,

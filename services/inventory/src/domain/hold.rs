@@ -16,6 +16,13 @@ pub enum HoldKind {
 }
 
 impl HoldKind {
+    pub const fn of(terms: &HoldTerms) -> Self {
+        match terms {
+            HoldTerms::Soft { .. } => Self::Soft,
+            HoldTerms::Hard => Self::Hard,
+        }
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Soft => "soft",

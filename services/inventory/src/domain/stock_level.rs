@@ -155,6 +155,13 @@ impl Level {
     }
 }
 
+/// Units that holds want of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wanted {
+    pub soft: i64,
+    pub hard: i64,
+}
+
 /// No bucket passes this size in either direction, so sums over buckets cannot overflow.
 pub const MAX_LEVEL: i64 = 1_000_000_000_000_000;
 

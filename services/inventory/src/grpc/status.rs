@@ -41,7 +41,7 @@ pub fn from_error(error: Error) -> Status {
         Error::Overloaded => {
             status::exhausted("OVERLOADED", "inventory.executor", "too many stock changes wait", status::RETRY_DELAY)
         }
-        Error::Conflict | Error::MoreKits(_) | Error::Stopping => try_again(),
+        Error::Conflict | Error::MoreKits(_) | Error::LongWay | Error::Stopping => try_again(),
         Error::Unavailable(ref source) => status::unavailable(source),
         Error::Internal(_) | Error::Unexpected(_) => status::internal(&error),
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use oneshelf_kit::pg;
 use oneshelf_values::{
     ChannelId, Hold, HoldId, HoldState, HoldTerms, PartnerId, ShopperId,
     hold::{LineSplit, Standing},
@@ -281,62 +282,91 @@ async fn attach_lines(conn: &mut PgConnection, rows: Vec<HoldRow>) -> Result<Has
         .collect()
 }
 
+/// Whether [`insert_holds`] failed because another transaction made a hold of one of its ids meanwhile.
+pub fn is_taken(error: &sqlx::Error) -> bool {
+    matches!(pg::constraint(error), Some("holds_pkey" | "hold_lines_pkey"))
+}
+
 /// Inserts granted holds with their lines.
 pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    let lines = flatten(holds, now);
     sqlx::query!(
         r#"
-        INSERT INTO inventory.holds (
-            hold_id
-          , kind
-          , state
-          , channel_id
-          , partner_id
-          , shopper_id
-          , held_since
-          , reference
-          , fingerprint
-          , granted_until
-          , expires_at
-          , created_at
-          , sourcing
-        )
-        SELECT hold_id
-             , kind
-             , 'held'
-             , channel_id
-             , partner_id
-             , shopper_id
-             , held_since
-             , reference
-             , fingerprint
-             , expires_at
-             , expires_at
-             , created_at
-             , sourcing
-          FROM UNNEST(
-                   $1::UUID[]
-                 , $2::TEXT[]
-                 , $3::TEXT[]
-                 , $4::TEXT[]
-                 , $5::BYTEA[]
-                 , $6::TIMESTAMPTZ[]
-                 , $7::TIMESTAMPTZ[]
-                 , $8::TEXT[]
-                 , $9::TEXT[]
-                 , $10::TIMESTAMPTZ[]
-                 , $11::JSONB[]
-               ) AS hold (
-                   hold_id
+        WITH granted AS (
+            INSERT INTO inventory.holds (
+                hold_id
+              , kind
+              , state
+              , channel_id
+              , partner_id
+              , shopper_id
+              , held_since
+              , reference
+              , fingerprint
+              , granted_until
+              , expires_at
+              , created_at
+              , sourcing
+            )
+            SELECT hold_id
                  , kind
+                 , 'held'
                  , channel_id
-                 , reference
-                 , fingerprint
-                 , expires_at
-                 , created_at
                  , partner_id
                  , shopper_id
                  , held_since
+                 , reference
+                 , fingerprint
+                 , expires_at
+                 , expires_at
+                 , created_at
                  , sourcing
+              FROM UNNEST(
+                       $1::UUID[]
+                     , $2::TEXT[]
+                     , $3::TEXT[]
+                     , $4::TEXT[]
+                     , $5::BYTEA[]
+                     , $6::TIMESTAMPTZ[]
+                     , $7::TIMESTAMPTZ[]
+                     , $8::TEXT[]
+                     , $9::TEXT[]
+                     , $10::TIMESTAMPTZ[]
+                     , $11::JSONB[]
+                   ) AS hold (
+                       hold_id
+                     , kind
+                     , channel_id
+                     , reference
+                     , fingerprint
+                     , expires_at
+                     , created_at
+                     , partner_id
+                     , shopper_id
+                     , held_since
+                     , sourcing
+                   )
+        )
+        INSERT INTO inventory.hold_lines (
+            hold_id
+          , line_no
+          , sku
+          , location_id
+          , requested
+          , held
+          , available
+          , granted_version
+        )
+        SELECT *
+          FROM UNNEST(
+                   $12::UUID[]
+                 , $13::INT[]
+                 , $14::TEXT[]
+                 , $15::TEXT[]
+                 , $16::BIGINT[]
+                 , $17::BIGINT[]
+                 , $18::BIGINT[]
+                 , $19::BIGINT[]
                )
         "#,
         &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
@@ -352,35 +382,6 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
             as &[Option<DateTime<Utc>>],
         &holds.iter().map(|hold| hold.sourced.as_deref().map(|sourced| Json(sourced.into()))).collect::<Vec<_>>()
             as &[Option<Json<SourcedRow>>],
-    )
-    .execute(&mut *conn)
-    .await?;
-
-    let lines = flatten(holds, now);
-    sqlx::query!(
-        r#"
-        INSERT INTO inventory.hold_lines (
-            hold_id
-          , line_no
-          , sku
-          , location_id
-          , requested
-          , held
-          , available
-          , granted_version
-        )
-        SELECT *
-          FROM UNNEST(
-                   $1::UUID[]
-                 , $2::INT[]
-                 , $3::TEXT[]
-                 , $4::TEXT[]
-                 , $5::BIGINT[]
-                 , $6::BIGINT[]
-                 , $7::BIGINT[]
-                 , $8::BIGINT[]
-               )
-        "#,
         &lines.iter().map(|line| line.0).collect::<Vec<_>>(),
         &lines.iter().map(|line| line.1).collect::<Vec<_>>(),
         &lines.iter().map(|line| line.2.key.sku.as_str()).collect::<Vec<_>>() as &[&str],

@@ -1,6 +1,9 @@
 //! Current levels.
 
-use std::collections::HashMap;
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, HashMap},
+};
 
 use chrono::{DateTime, Utc};
 use oneshelf_values::{LocationId, Sku};
@@ -9,7 +12,7 @@ use sqlx::{PgConnection, PgPool};
 use super::Inconsistency;
 use crate::domain::{
     location::LocationState,
-    stock_level::{Level, LevelKey},
+    stock_level::{Level, LevelKey, Wanted},
 };
 
 /// A level as it was read, with the time of its last change.
@@ -40,9 +43,9 @@ struct LevelRow {
     version: i64,
 }
 
-fn by_key(keys: &[LevelKey], rows: Vec<LevelRow>) -> HashMap<LevelKey, Level> {
+fn by_key<K: Borrow<LevelKey>>(keys: &[K], rows: Vec<LevelRow>) -> HashMap<LevelKey, Level> {
     let level = |row: LevelRow| {
-        let key = keys[row.ordinality as usize - 1].clone();
+        let key = keys[row.ordinality as usize - 1].borrow().clone();
         let level = Level {
             sellable: row.sellable,
             damaged: row.damaged,
@@ -245,6 +248,61 @@ pub async fn peek_stock_levels(
     Ok(by_key(keys, rows))
 }
 
+/// Takes what is wanted of each level, in the order of the keys, where the row alone says that it may be taken: its
+/// location is open for sale, it has no rules, and there is enough. Answers the levels so written.
+///
+/// The order is that of the arrays: the planner, who does not know how long they are, looks levels up one by one. Were it
+/// ever to read them in another order, two groups could wait for each other; PostgreSQL would end one, and it would run again.
+pub async fn take_plain(
+    conn: &mut PgConnection,
+    wanted: &BTreeMap<&LevelKey, Wanted>,
+    now: DateTime<Utc>,
+) -> Result<HashMap<LevelKey, Level>, sqlx::Error> {
+    let keys: Vec<&LevelKey> = wanted.keys().copied().collect();
+    let (skus, locations) = columns(&keys);
+    let rows = sqlx::query_as!(
+        LevelRow,
+        r#"
+        UPDATE inventory.stock_levels
+           SET soft_held = soft_held + wanted.soft
+             , hard_held = hard_held + wanted.hard
+             , version = version + 1
+             , updated_at = $5
+          FROM UNNEST($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::BIGINT[])
+               WITH ORDINALITY AS wanted (sku, location_id, soft, hard, ordinality)
+         WHERE stock_levels.sku = wanted.sku
+           AND stock_levels.location_id = wanted.location_id
+           AND location_active
+           AND NOT location_closed
+           AND NOT has_rules
+           AND NOT kit
+           AND sellable - hard_held - soft_held - safety_stock + backorder_limit - wanted.hard >= wanted.soft
+        RETURNING ordinality AS "ordinality!"
+                , sellable
+                , damaged
+                , quarantine
+                , soft_held
+                , hard_held
+                , oversell_facts
+                , location_active
+                , location_closed
+                , safety_stock
+                , backorder_limit
+                , has_rules
+                , kit
+                , version
+        "#,
+        &skus as &[&str],
+        &locations as &[&str],
+        &wanted.values().map(|wanted| wanted.soft).collect::<Vec<_>>(),
+        &wanted.values().map(|wanted| wanted.hard).collect::<Vec<_>>(),
+        now,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(by_key(&keys, rows))
+}
+
 /// Writes changed levels back. They were locked by this transaction; the version says so a second time: a level that
 /// somebody changed since it was read is not written, and nothing is.
 pub async fn update_stock_levels(
@@ -331,8 +389,8 @@ pub async fn update_level_states(
     Ok(())
 }
 
-fn columns(keys: &[LevelKey]) -> (Vec<&str>, Vec<&str>) {
-    keys.iter().map(|key| (key.sku.as_str(), key.location.as_str())).unzip()
+fn columns<K: Borrow<LevelKey>>(keys: &[K]) -> (Vec<&str>, Vec<&str>) {
+    keys.iter().map(|key| (key.borrow().sku.as_str(), key.borrow().location.as_str())).unzip()
 }
 
 /// The SKUs that have a level at a location, of a range with both ends included.

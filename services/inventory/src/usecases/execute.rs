@@ -20,12 +20,14 @@
 //! | count its soft holds | the policy of a SKU is set |
 //! | lock thresholds, read what is counted in them (2), where channels sell from | a channel is told of a SKU, or is to be |
 //! | make and lock days of locations (2) | network holds take or give back places of a bounded capacity |
-//! | insert holds (2), update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), kits, their SKUs' levels, what is announced of them (3), tracking, lots (4), counters (1 or 2), thresholds (2), consignments, days, moved lines (3), append ledger, documents (2 per kind), append outbox, store answers | if there are any |
+//! | insert holds, update holds (2), update levels, update their copies of state and policy (2), policies and fences (3), kits, their SKUs' levels, what is announced of them (3), tracking, lots (4), counters (1 or 2), thresholds (2), consignments, days, moved lines (3), append ledger, documents (2 per kind), append outbox, store answers | if there are any |
 //! | commit | always |
 //!
 //! A hold that names a kit needs the levels of its components, which are locked in the one order as all others. Which these
 //! are is remembered by the process from one group to the next ([`super::known_kits`]), as a guess: the definition is read
 //! under the locks, and if levels turn out to be missing the group runs again with them.
+//!
+//! Plain holds, which need nothing of this but the levels, are granted ahead of it ([`super::short_way`]).
 //!
 //! So a group of one and a group of 512 cost the same number of round trips, and a hot SKU costs one row lock and one
 //! fsync per group. Row locks in PostgreSQL are the truth: any number of executors in any number of processes may run.
@@ -50,6 +52,7 @@ use uuid::Uuid;
 use super::{
     Error, Inventory,
     known_kits::{KnownKits, Parts},
+    short_way::ShortWay,
 };
 use crate::{
     domain::{
@@ -154,29 +157,56 @@ impl Inventory {
     }
 }
 
+/// What an executor remembers from one group to the next. Guesses: nothing is decided by them.
+#[derive(Debug, Default)]
+pub struct Memory {
+    kits: KnownKits,
+    short_way: ShortWay,
+}
+
 /// The executor's work on one group; answers in the order of `jobs`.
 pub fn run_group(
     pool: PgPool,
     schema: Schema,
     clock: Clock,
-    kits: Arc<KnownKits>,
+    memory: Arc<Memory>,
     jobs: Arc<[Job]>,
 ) -> BoxFuture<'static, Result<Vec<Outcome>, Error>> {
     Box::pin(async move {
-        let mut parts = kits.of(|| jobs.iter().flat_map(|job| job.command.may_name_kits()).map(|(sku, _)| sku));
-        for _ in 0..MAX_LOOKS {
-            let (jobs, clock, guess) = (jobs.clone(), clock.clone(), Arc::new(parts.clone()));
-            let outcome = pg::in_tx(&pool, move |conn| {
-                let (jobs, clock, guess) = (jobs.clone(), clock.clone(), guess.clone());
-                Box::pin(async move { apply_group(conn, schema, &jobs, &clock, &guess).await })
-            })
-            .await;
-            let Err(Error::MoreKits(found)) = outcome else { return outcome };
-            kits.learn(&found);
-            parts.extend(found);
+        let granted = memory.short_way.grant(&pool, schema, &clock, &jobs).await?;
+        if granted.iter().all(Option::is_some) {
+            return Ok(granted.into_iter().flatten().collect());
         }
-        Err(Error::Conflict)
+        let left = jobs.iter().zip(&granted).filter(|(_, granted)| granted.is_none()).map(|(job, _)| job.clone());
+        let left: Arc<[Job]> = left.collect();
+        let mut rest = run_long_way(&pool, schema, &clock, &memory.kits, &left).await?.into_iter();
+        granted
+            .into_iter()
+            .map(|granted| granted.or_else(|| rest.next()).ok_or(Error::Unexpected("a command got no answer")))
+            .collect()
     })
+}
+
+async fn run_long_way(
+    pool: &PgPool,
+    schema: Schema,
+    clock: &Clock,
+    kits: &KnownKits,
+    jobs: &Arc<[Job]>,
+) -> Result<Vec<Outcome>, Error> {
+    let mut parts = kits.of(|| jobs.iter().flat_map(|job| job.command.may_name_kits()).map(|(sku, _)| sku));
+    for _ in 0..MAX_LOOKS {
+        let (jobs, clock, guess) = (jobs.clone(), clock.clone(), Arc::new(parts.clone()));
+        let outcome = pg::in_tx(pool, move |conn| {
+            let (jobs, clock, guess) = (jobs.clone(), clock.clone(), guess.clone());
+            Box::pin(async move { apply_group(conn, schema, &jobs, &clock, &guess).await })
+        })
+        .await;
+        let Err(Error::MoreKits(found)) = outcome else { return outcome };
+        kits.learn(&found);
+        parts.extend(found);
+    }
+    Err(Error::Conflict)
 }
 
 /// How often a group runs because kits are other than they were known: each time, somebody defined one anew.
@@ -620,7 +650,7 @@ pub(super) async fn save(
     shelf: Shelf,
     clock: &Clock,
     now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+) -> Result<(), Error> {
     let changes = shelf.finish(now);
     if changes.is_empty() {
         return Ok(());
@@ -629,7 +659,10 @@ pub(super) async fn save(
     // A line that was granted nothing did not touch its level.
     let version_of = |key: &LevelKey| versions.get(key).copied().unwrap_or(0);
     if !changes.granted.is_empty() {
-        store::holds::insert_holds(conn, &changes.granted, now).await?;
+        store::holds::insert_holds(conn, &changes.granted, now).await.map_err(|error| match error {
+            error if store::holds::is_taken(&error) => Error::Conflict,
+            error => error.into(),
+        })?;
     }
     if !changes.moved.is_empty() {
         store::holds::replace_moved_lines(conn, &changes.moved, now).await?;
@@ -690,7 +723,8 @@ pub(super) async fn save(
         store::ledger::append_movements(conn, &changes.movements, now).await?;
     }
     store::documents::save_documents(conn, &changes, now).await?;
-    outbox::append(conn, schema, &events::publish(&changes.events, clock, now), now).await
+    outbox::append(conn, schema, &events::publish(&changes.events, clock, now), now).await?;
+    Ok(())
 }
 
 /// The promises of a group as they are now that their levels are locked: goods that came in meanwhile may have gone to

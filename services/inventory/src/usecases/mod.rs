@@ -30,6 +30,7 @@ pub mod reconcile;
 pub mod reorder;
 pub mod resolve_hold;
 pub mod set_policies;
+pub mod short_way;
 mod source;
 pub mod sourcing_rules;
 pub mod take_channels;
@@ -85,6 +86,9 @@ pub enum Error {
     /// A group named kits whose components it had not locked: it runs again with them.
     #[error("kits are other than they were known")]
     MoreKits(known_kits::Parts),
+    /// A group of holds is not plain, or not what rows alone say it is.
+    #[error("not granted by the short way")]
+    LongWay,
     #[error("the database is away")]
     Unavailable(#[source] sqlx::Error),
     #[error("the database answered something unexpected")]

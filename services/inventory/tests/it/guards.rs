@@ -9,7 +9,7 @@ use oneshelf_proto::inventory::v1 as pb;
 use oneshelf_testkit::wait_for;
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::{channel_changed::register, good_documents as good, support::Shelf};
+use crate::{channel_changed::register, good_documents as good, short_way::suspect, support::Shelf};
 
 /// A constraint, its table, and what makes a row that it must refuse: the row is one that is there, with these columns
 /// changed; where none is there, these columns are all that it has. Rows are judged by constraints in the order of their
@@ -391,22 +391,32 @@ async fn waiting(pool: &PgPool) -> Vec<String> {
 }
 
 /// With the row lock, a group reads a level only when nobody else is changing it. (Without it the conditional write would
-/// still refuse what was read too early, and the group run again: right, but not under load.)
+/// still refuse what was read too early, and the group run again: right, but not under load.) The short way locks as it
+/// writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_group_waits_for_a_level_before_it_reads_it() {
     let mut shelf = Shelf::stocked().await;
-    let mut other = shelf.db.pool().begin().await.unwrap();
-    sqlx::query("SELECT FROM inventory.stock_levels WHERE sku = 'A' FOR UPDATE").execute(&mut *other).await.unwrap();
-    let (mut client, request) = (shelf.client.clone(), shelf.hold(&[("A", 1)]));
-    let hold = tokio::spawn(async move { client.hold_stock(request).await });
-    let waits = wait_for("a statement that waits", Duration::from_secs(10), async || {
-        waiting(shelf.db.pool()).await.into_iter().next()
-    })
-    .await;
-    assert!(waits.contains("FOR UPDATE OF stock_levels"), "waits in {waits}");
-    other.rollback().await.unwrap();
-    hold.await.unwrap().unwrap();
-    assert_eq!(shelf.level("A").await, (10, 1, 9));
+    for (long_way, locks) in [(false, "UPDATE inventory.stock_levels"), (true, "FOR UPDATE OF stock_levels")] {
+        if long_way {
+            suspect(&shelf, "A").await;
+        }
+        let mut other = shelf.db.pool().begin().await.unwrap();
+        let taken = "UPDATE inventory.stock_levels SET hard_held = hard_held + 1 WHERE sku = 'A'";
+        sqlx::query(taken).execute(&mut *other).await.unwrap();
+        let (mut client, request) = (shelf.client.clone(), shelf.hold(&[("A", 10)]));
+        let hold = tokio::spawn(async move { client.hold_stock(request).await });
+        let waits = wait_for("a statement that waits", Duration::from_secs(10), async || {
+            waiting(shelf.db.pool()).await.into_iter().next()
+        })
+        .await;
+        assert!(waits.contains(locks), "waits in {waits}");
+        other.commit().await.unwrap();
+        let status = hold.await.unwrap().unwrap_err();
+        assert_eq!(status.code(), tonic::Code::FailedPrecondition, "9 are left of 10: {status:?}");
+        let back = "UPDATE inventory.stock_levels SET hard_held = hard_held - 1 WHERE sku = 'A'";
+        sqlx::query(back).execute(shelf.db.pool()).await.unwrap();
+        assert_eq!(shelf.level("A").await, (10, 0, 10));
+    }
 }
 
 /// Levels are locked by (SKU, location), whatever the order of a request: who waits for one holds none that come later.
@@ -432,6 +442,7 @@ async fn a_group_that_waits_for_a_level_holds_no_later_one() {
 #[tokio::test]
 async fn a_level_is_written_only_as_it_was_read() {
     let shelf = Shelf::stocked().await;
+    suspect(&shelf, "A").await;
     // As somebody would who forgot the lock: the version moves between our reading and our writing.
     sqlx::query(
         "CREATE FUNCTION inventory.meddle() RETURNS TRIGGER LANGUAGE plpgsql AS $$

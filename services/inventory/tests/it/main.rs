@@ -23,6 +23,7 @@ mod policies;
 mod promises;
 mod reconcile;
 mod reorder;
+mod short_way;
 mod sourcing;
 mod support;
 mod thresholds;

@@ -32,10 +32,7 @@ impl Shelf {
         since: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<Answer, Refusal> {
-        let kind = match command.terms {
-            HoldTerms::Soft { .. } => HoldKind::Soft,
-            HoldTerms::Hard => HoldKind::Hard,
-        };
+        let kind = HoldKind::of(&command.terms);
         let latest = since + command.longest;
         if matches!(command.terms, HoldTerms::Soft { expires_at } if expires_at > latest) {
             return Err(Refusal::HoldLifeExceeded { hold_id: command.hold_id, latest });
