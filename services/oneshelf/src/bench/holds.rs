@@ -11,11 +11,12 @@ use super::{
     echo::Sizes,
     echo_named,
     load::{self, Load, Round},
-    pgbench::Pgbench,
+    pgbench::{Pgbench, ROWS},
     report::Figure,
     seed,
     stage::Stage,
 };
+use crate::api::Api;
 
 /// The pgbench limit over all rows has this many clients.
 const UNIFORM_CLIENTS: usize = 32;
@@ -30,10 +31,11 @@ pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>)
     for load in args.loads() {
         for hot in [false, true] {
             let mut reservations = Limit::new(hot);
-            let (mut limit, mut echoes, mut ours) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut limit, mut bare, mut echoes, mut ours) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             let (mut commands, mut groups) = (0.0, 0.0);
             for _ in 0..args.rounds {
                 limit.push(reservations.measure(&pgbench, load).await?);
+                bare.push(stage.reserve(load, sizes, if hot { 1 } else { ROWS }).await?.per_second());
                 echoes.push(stage.echo(load, sizes).await?.per_second());
                 let before = executed(stage).await?;
                 ours.push(hold(stage, load, hot).await?);
@@ -42,7 +44,11 @@ pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>)
                 groups += after.1 - before.1;
             }
             let name = if hot { "holds, one hot SKU" } else { "holds, 10,000 SKUs" };
-            let limits = vec![(reservations.name(), limit), (echo_named(sizes), echoes)];
+            let limits = vec![
+                (reservations.name(), limit),
+                ("the same statement in a bare gRPC server".to_owned(), bare),
+                (echo_named(sizes), echoes),
+            ];
             let mut figure = Figure::of(name.to_owned(), "holds", load, &ours, limits)?;
             figure.group_size = (groups > 0.0).then(|| commands / groups);
             figure.print();
@@ -52,29 +58,43 @@ pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>)
     Ok(())
 }
 
-/// One hold of one unit.
-pub fn request(clock: &Clock, sku: String) -> HoldStockRequest {
+/// One hold of one unit of each SKU.
+pub fn request(clock: &Clock, skus: impl IntoIterator<Item = String>) -> HoldStockRequest {
+    let line = |sku| HoldRequestLine { sku, location_id: seed::LOCATION.to_owned(), quantity: 1 };
     HoldStockRequest {
         request_id: HoldId::generate(clock).to_string(),
         kind: HoldKind::Soft.into(),
-        lines: vec![HoldRequestLine { sku, location_id: seed::LOCATION.to_owned(), quantity: 1 }],
+        lines: skus.into_iter().map(line).collect(),
         ttl: Some(prost_types::Duration { seconds: TTL_S, nanos: 0 }),
         ..Default::default()
     }
 }
 
 pub async fn hold(stage: &Stage, load: Load, hot: bool) -> anyhow::Result<Round> {
-    let (apis, clock) = (stage.apis.clone(), stage.clock.clone());
+    hold_each(stage, &stage.apis, load, move || vec![if hot { seed::HOT_SKU.to_owned() } else { any_sku() }]).await
+}
+
+pub fn any_sku() -> String {
+    seed::sku(rand::rng().random_range(0..seed::SKUS))
+}
+
+/// One round of holds of one unit of each of `skus`, over all of `apis`.
+pub async fn hold_each(
+    stage: &Stage,
+    apis: &[Api],
+    load: Load,
+    skus: impl Fn() -> Vec<String> + Send + Sync + 'static,
+) -> anyhow::Result<Round> {
+    let (apis, clock) = (apis.to_vec(), stage.clock.clone());
     load::drive(load, &stage.meter, move |stream| {
-        let sku = if hot { seed::HOT_SKU.to_owned() } else { seed::sku(rand::rng().random_range(0..seed::SKUS)) };
-        let (mut inventory, request) = (apis[stream % apis.len()].inventory.clone(), request(&clock, sku));
+        let (mut inventory, request) = (apis[stream % apis.len()].inventory.clone(), request(&clock, skus()));
         async move { inventory.hold_stock(request).await.map(drop) }
     })
     .await
 }
 
 async fn sizes(stage: &Stage) -> anyhow::Result<Sizes> {
-    let request = request(&stage.clock, seed::sku(0));
+    let request = request(&stage.clock, [seed::sku(0)]);
     let question = request.encoded_len();
     let answer = stage.apis[0].inventory.clone().hold_stock(request).await.context("one hold")?;
     Ok(Sizes { question, answer: answer.get_ref().encoded_len() })

@@ -19,6 +19,7 @@ pub struct Machine {
     pub kernel: String,
     pub postgresql: String,
     pub synchronous_commit: String,
+    pub commit_delay: String,
     pub redis: String,
     pub rabbitmq: String,
     pub oneshelf: &'static str,
@@ -36,6 +37,7 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease"),
             postgresql: show("server_version").await?,
             synchronous_commit: show("synchronous_commit").await?,
+            commit_delay: show("commit_delay").await?,
             redis: redis_version(&stage.config.redis.url).await.unwrap_or_else(unknown),
             rabbitmq: rabbitmq_version(&stage.config.rabbitmq.url).await.unwrap_or_else(unknown),
             oneshelf: env!("CARGO_PKG_VERSION"),
@@ -45,12 +47,12 @@ impl Machine {
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cores, memory_gib, processor, kernel, postgresql, synchronous_commit, redis, rabbitmq, oneshelf } =
-            self;
+        let Self { cores, memory_gib, processor, kernel, postgresql, redis, rabbitmq, oneshelf, .. } = self;
+        let Self { synchronous_commit, commit_delay, .. } = self;
         write!(
             f,
             "oneshelf {oneshelf}; {cores} cores ({processor}), {memory_gib} GiB, Linux {kernel}; PostgreSQL {postgresql} \
-             (synchronous_commit {synchronous_commit}), Redis {redis}, RabbitMQ {rabbitmq}"
+             (synchronous_commit {synchronous_commit}, commit_delay {commit_delay}), Redis {redis}, RabbitMQ {rabbitmq}"
         )
     }
 }

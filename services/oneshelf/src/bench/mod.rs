@@ -6,7 +6,9 @@
 //!
 //! | figure | limits beside it |
 //! |---|---|
-//! | holds, 10,000 SKUs and one hot SKU | pgbench with the least reservation there is; the echo |
+//! | holds, 10,000 SKUs and one hot SKU | pgbench with the least reservation there is; the same statement behind gRPC; the echo |
+//! | holds of 5 lines | holds of one, by lines |
+//! | holds by two processes | by one |
 //! | network holds over 50 locations | holds that name their location |
 //! | quotes, availability | the echo with messages of the same size |
 //! | bulk | one array UPDATE of as many rows of a bare table |
@@ -20,6 +22,7 @@ mod bulk;
 mod cpu;
 mod echo;
 mod holds;
+mod lines;
 mod load;
 mod machine;
 mod network;
@@ -32,6 +35,7 @@ mod quotes;
 mod report;
 mod seed;
 mod stage;
+mod twins;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -70,6 +74,9 @@ pub struct BenchArgs {
     /// Rounds of each, in turns.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
     rounds: u16,
+    /// How much longer each commit takes, as if the disk were slower: in microseconds, for all that is measured.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100_000))]
+    commit_delay_us: u32,
     /// Also write the figures as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -81,6 +88,10 @@ pub struct BenchArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
     Holds,
+    /// Holds of five lines.
+    Lines,
+    /// Holds by two processes on one database.
+    Twins,
     Network,
     Quotes,
     Availability,
@@ -113,7 +124,7 @@ pub async fn run(args: &BenchArgs, config: Config) -> anyhow::Result<ExitCode> {
          --admin-url (`deploy/local/up` brings up a private server; `. .local/env` sets it)",
     )?;
     println!("preparing: a database of its own, a server, 10,000 SKUs …");
-    let stage = Stage::raise(config, admin, usize::from(args.connections)).await?;
+    let stage = Stage::raise(config, admin, usize::from(args.connections), args.commit_delay_us).await?;
     let outcome = tokio::select! {
         outcome = measure(args, &stage) => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
@@ -136,6 +147,12 @@ async fn measure(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Findings> {
     if wanted(What::Holds) {
         holds::measure(args, stage, &mut figures).await?;
         oversell = Some(oversell::run(stage).await?);
+    }
+    if wanted(What::Lines) {
+        lines::measure(args, stage, &mut figures).await?;
+    }
+    if wanted(What::Twins) {
+        twins::measure(args, stage, &mut figures).await?;
     }
     if wanted(What::Network) {
         network::measure(args, stage, &mut figures).await?;
@@ -191,9 +208,15 @@ impl BenchArgs {
 impl Stage {
     /// One round of the echo, always in a closed loop: it is the limit.
     async fn echo(&self, load: Load, sizes: Sizes) -> anyhow::Result<Round> {
+        self.reserve(load, sizes, 0).await
+    }
+
+    /// The same with a reservation of one of the limit's rows before each answer.
+    async fn reserve(&self, load: Load, sizes: Sizes, rows: i64) -> anyhow::Result<Round> {
         let channels = self.echoes.clone();
         let load = Load { rate: None, ..load };
-        load::drive(load, &self.meter, move |stream| echo::ask(channels[stream % channels.len()].clone(), sizes)).await
+        let ask = move |stream: usize| echo::ask(channels[stream % channels.len()].clone(), sizes, rows);
+        load::drive(load, &self.meter, ask).await
     }
 }
 

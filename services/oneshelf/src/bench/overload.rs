@@ -11,12 +11,11 @@ use std::{
     time::Duration,
 };
 
-use rand::Rng;
 use serde::Serialize;
 use tokio::{task::JoinSet, time::Instant};
 use tonic::Code;
 
-use super::{BenchArgs, holds, load::Load, report::median, seed, stage::Stage};
+use super::{BenchArgs, holds, load::Load, report::median, stage::Stage};
 
 /// How much more is offered than can be done.
 const TIMES: f64 = 10.0;
@@ -135,8 +134,7 @@ async fn offer(stage: &Stage, rate: f64, time: Duration) -> anyhow::Result<(Seen
                 if sent >= end {
                     return seen;
                 }
-                let sku = seed::sku(rand::rng().random_range(0..seed::SKUS));
-                match inventory.hold_stock(holds::request(&clock, sku)).await {
+                match inventory.hold_stock(holds::request(&clock, [holds::any_sku()])).await {
                     Ok(_) if Instant::now() < end => seen.done += 1,
                     Ok(_) => {}
                     Err(status) if status.code() == Code::ResourceExhausted => {

@@ -54,7 +54,7 @@ pub async fn run(stage: &Stage) -> anyhow::Result<Oversell> {
         buyers.spawn(async move {
             let mut refused = Vec::new();
             while next.fetch_add(1, Ordering::Relaxed) < ATTEMPTS {
-                let request = holds::request(&clock, seed::SCARCE_SKU.to_owned());
+                let request = holds::request(&clock, [seed::SCARCE_SKU.to_owned()]);
                 match inventory.hold_stock(request).await {
                     Ok(_) => {
                         sold.fetch_add(1, Ordering::Relaxed);

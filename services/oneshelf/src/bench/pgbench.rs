@@ -12,7 +12,7 @@ use tokio::process::Command;
 use super::stage::scratch;
 
 /// As many rows as our own bench has SKUs.
-const ROWS: i64 = 10_000;
+pub const ROWS: i64 = 10_000;
 
 pub struct Pgbench {
     program: PathBuf,
@@ -84,18 +84,24 @@ impl Pgbench {
 }
 
 fn reserve(rows: i64) -> String {
+    format!("\\set id random(1, {rows})\n{};\n", reservation(":id"))
+}
+
+/// The statement that reserves a unit of a row. `id` is how the row's number is written in it.
+pub fn reservation(id: &str) -> String {
     format!(
-        r"\set id random(1, {rows})
-WITH taken AS (
-    UPDATE limits.stock
-       SET reserved = reserved + 1
-     WHERE sku = :id
-       AND reserved + 1 <= on_hand
-    RETURNING sku
-)
-INSERT INTO limits.reservations (reservation_id, sku, quantity, created_at)
-SELECT gen_random_uuid(), sku, 1, now() FROM taken;
-"
+        r"
+        WITH taken AS (
+            UPDATE limits.stock
+               SET reserved = reserved + 1
+             WHERE sku = {id}
+               AND reserved + 1 <= on_hand
+            RETURNING sku
+        )
+        INSERT INTO limits.reservations (reservation_id, sku, quantity, created_at)
+        SELECT gen_random_uuid(), sku, 1, now()
+          FROM taken
+        "
     )
 }
 

@@ -26,6 +26,7 @@ use tokio::{
 
 use super::{
     cpu::{self, Meter},
+    echo,
     machine::host_and_port,
     queues,
 };
@@ -47,6 +48,7 @@ pub struct Stage {
     pub apis: Vec<Api>,
     pub echoes: Vec<ClientChannel>,
     pub meter: Meter,
+    key: SecretString,
     admin: PgConnectOptions,
     admin_listen: SocketAddr,
     server: Child,
@@ -55,10 +57,16 @@ pub struct Stage {
 
 impl Stage {
     /// `admin` is the address of a role that may create databases.
-    pub async fn raise(mut config: Config, admin: &SecretString, connections: usize) -> anyhow::Result<Self> {
+    pub async fn raise(
+        mut config: Config,
+        admin: &SecretString,
+        connections: usize,
+        commit_delay_us: u32,
+    ) -> anyhow::Result<Self> {
         let admin: PgConnectOptions = admin.expose_secret().parse().context("DATABASE_URL")?;
         let mut conn = PgConnection::connect_with(&admin).await.context("DATABASE_URL")?;
         recreate(&mut conn).await?;
+        delay_commits(&mut conn, commit_delay_us).await?;
         conn.close().await?;
         let options = admin.clone().database(DATABASE);
         let url = options.to_url_lossy().to_string();
@@ -70,9 +78,11 @@ impl Stage {
         let clock = Clock::system();
         let key = make_key(&config, &pool, &clock).await?;
         let (listen, admin_listen) = (config.server.listen, config.server.admin_listen);
-        let server = serve(&config, &url)?;
+        let server = serve(&config, &url, "server.log")?;
         let echo_listen = free_address().await?;
-        let echo = child("echo.log", &["bench-echo", "--listen", &echo_listen.to_string()])?.spawn()?;
+        let echo = child("echo.log", &["bench-echo", "--listen", &echo_listen.to_string()])?
+            .env(echo::DATABASE_URL, &url)
+            .spawn()?;
         ready(admin_listen).await?;
         let apis =
             (0..connections).map(|_| Api::connect(&format!("http://{listen}"), &key)).collect::<anyhow::Result<_>>()?;
@@ -84,7 +94,19 @@ impl Stage {
             .process("rabbitmq", listener(&config.rabbitmq.url))
             .process("redis", listener(&config.redis.url))
             .postgres(cpu::listener(options.get_port()), DATABASE);
-        Ok(Self { config, options, pool, clock, apis, echoes, meter, admin, admin_listen, server, echo })
+        Ok(Self { config, options, pool, clock, apis, echoes, meter, key, admin, admin_listen, server, echo })
+    }
+
+    /// Another server on the same database.
+    pub async fn twin(&self, connections: usize) -> anyhow::Result<Twin> {
+        let mut config = self.config.clone();
+        config.server.listen = free_address().await?;
+        config.server.admin_listen = free_address().await?;
+        let server = serve(&config, self.options.to_url_lossy().as_str(), "twin.log")?;
+        ready(config.server.admin_listen).await?;
+        let target = format!("http://{}", config.server.listen);
+        let apis = (0..connections).map(|_| Api::connect(&target, &self.key)).collect::<anyhow::Result<_>>()?;
+        Ok(Twin { apis, server })
     }
 
     /// Waits until every fact is published, so that the invariants can be looked at, and says how long that took.
@@ -133,18 +155,36 @@ impl Stage {
     /// Stops the children, drops the database and deletes the queues.
     pub async fn strike(mut self) -> anyhow::Result<()> {
         self.echo.kill().await?;
-        if let Some(pid) = self.server.id() {
-            Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
-        }
-        if tokio::time::timeout(Duration::from_secs(25), self.server.wait()).await.is_err() {
-            self.server.kill().await?;
-        }
+        stop(&mut self.server).await?;
         queues::delete(&self.config).await?;
         self.pool.close().await;
         let mut conn = PgConnection::connect_with(&self.admin).await?;
         drop_database(&mut conn).await?;
         Ok(conn.close().await?)
     }
+}
+
+/// The second server of two.
+pub struct Twin {
+    pub apis: Vec<Api>,
+    server: Child,
+}
+
+impl Twin {
+    pub async fn strike(mut self) -> anyhow::Result<()> {
+        stop(&mut self.server).await
+    }
+}
+
+/// Asks a server to end, and ends it if it does not.
+async fn stop(server: &mut Child) -> anyhow::Result<()> {
+    if let Some(pid) = server.id() {
+        Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
+    }
+    if tokio::time::timeout(Duration::from_secs(25), server.wait()).await.is_err() {
+        server.kill().await?;
+    }
+    Ok(())
 }
 
 async fn drop_database(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
@@ -158,6 +198,17 @@ async fn recreate(conn: &mut PgConnection) -> anyhow::Result<()> {
         .execute(conn)
         .await
         .context("DATABASE_URL must name a role that may create databases")?;
+    Ok(())
+}
+
+/// As on a slow disk: whoever flushes the log waits before, also for nobody. Holds for all sessions of the database.
+async fn delay_commits(conn: &mut PgConnection, micros: u32) -> anyhow::Result<()> {
+    if micros > 0 {
+        for setting in [format!("commit_delay = {micros}"), "commit_siblings = 0".to_owned()] {
+            let statement = format!("ALTER DATABASE {DATABASE} SET {setting}");
+            sqlx::query(AssertSqlSafe(statement)).execute(&mut *conn).await.context("--commit-delay-us")?;
+        }
+    }
     Ok(())
 }
 
@@ -186,8 +237,8 @@ async fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
 }
 
-fn serve(config: &Config, url: &str) -> anyhow::Result<Child> {
-    let mut command = child("server.log", &["serve", "all"])?;
+fn serve(config: &Config, url: &str, log: &str) -> anyhow::Result<Child> {
+    let mut command = child(log, &["serve", "all"])?;
     for name in ["ACCESS", "CATALOG", "INVENTORY", "ORDERS", "PARTNERS", "LOYALTY", "CHANNELS"] {
         command.env(format!("ONESHELF__{name}__DATABASE__URL"), url);
         command.env_remove(format!("ONESHELF__{name}__DATABASE__URL_FILE"));

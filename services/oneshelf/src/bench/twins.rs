@@ -1,0 +1,24 @@
+//! Two servers on one database, beside one alone: whether they stand in each other's way. Half of the streams go to each.
+
+use super::{BenchArgs, holds, report::Figure, seed, stage::Stage};
+
+pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
+    let twin = stage.twin(usize::from(args.connections)).await?;
+    let both: Vec<_> = stage.apis.iter().zip(&twin.apis).flat_map(|(first, second)| [first, second]).cloned().collect();
+    for load in args.loads() {
+        for hot in [false, true] {
+            let (mut alone, mut together) = (Vec::new(), Vec::new());
+            for _ in 0..args.rounds {
+                alone.push(holds::hold(stage, load, hot).await?.per_second());
+                let skus = move || vec![if hot { seed::HOT_SKU.to_owned() } else { holds::any_sku() }];
+                together.push(holds::hold_each(stage, &both, load, skus).await?);
+            }
+            let over = if hot { "one hot SKU" } else { "10,000 SKUs" };
+            let limits = vec![("one process".to_owned(), alone)];
+            let figure = Figure::of(format!("holds by two processes, {over}"), "holds", load, &together, limits)?;
+            figure.print();
+            figures.push(figure);
+        }
+    }
+    twin.strike().await
+}
