@@ -78,7 +78,7 @@ impl Stage {
         let clock = Clock::system();
         let key = make_key(&config, &pool, &clock).await?;
         let (listen, admin_listen) = (config.server.listen, config.server.admin_listen);
-        let server = serve(&config, &url, "server.log")?;
+        let server = serve(&config, &url, "all", "server.log")?;
         let echo_listen = free_address().await?;
         let echo = child("echo.log", &["bench-echo", "--listen", &echo_listen.to_string()])?
             .env(echo::DATABASE_URL, &url)
@@ -97,12 +97,12 @@ impl Stage {
         Ok(Self { config, options, pool, clock, apis, echoes, meter, key, admin, admin_listen, server, echo })
     }
 
-    /// Another server on the same database.
+    /// Another process of inventory on the same database.
     pub async fn twin(&self, connections: usize) -> anyhow::Result<Twin> {
         let mut config = self.config.clone();
         config.server.listen = free_address().await?;
         config.server.admin_listen = free_address().await?;
-        let server = serve(&config, self.options.to_url_lossy().as_str(), "twin.log")?;
+        let server = serve(&config, self.options.to_url_lossy().as_str(), "inventory", "twin.log")?;
         ready(config.server.admin_listen).await?;
         let target = format!("http://{}", config.server.listen);
         let apis = (0..connections).map(|_| Api::connect(&target, &self.key)).collect::<anyhow::Result<_>>()?;
@@ -164,7 +164,7 @@ impl Stage {
     }
 }
 
-/// The second server of two.
+/// The second process of two.
 pub struct Twin {
     pub apis: Vec<Api>,
     server: Child,
@@ -237,8 +237,8 @@ async fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?)
 }
 
-fn serve(config: &Config, url: &str, log: &str) -> anyhow::Result<Child> {
-    let mut command = child(log, &["serve", "all"])?;
+fn serve(config: &Config, url: &str, services: &str, log: &str) -> anyhow::Result<Child> {
+    let mut command = child(log, &["serve", services])?;
     for name in ["ACCESS", "CATALOG", "INVENTORY", "ORDERS", "PARTNERS", "LOYALTY", "CHANNELS"] {
         command.env(format!("ONESHELF__{name}__DATABASE__URL"), url);
         command.env_remove(format!("ONESHELF__{name}__DATABASE__URL_FILE"));

@@ -1,4 +1,5 @@
-//! Two servers on one database, beside one alone: whether they stand in each other's way. Half of the streams go to each.
+//! Two processes of inventory on one database, beside one alone: whether they stand in each other's way. Half of the streams
+//! go to each.
 
 use super::{BenchArgs, holds, report::Figure, seed, stage::Stage};
 
