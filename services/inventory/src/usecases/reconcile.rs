@@ -2,18 +2,21 @@
 //!
 //! A round looks at a slice of levels, by SKU; the next goes on where it ended, and after the last it begins again. What
 //! looks wrong, and what was found wrong before, is then assessed exactly, in one snapshot, and written down or closed.
-//! Rounds only read levels and lock nothing. A repair takes the level's lock as every change does.
+//! Rounds only read levels, and lock none but those that drift. A repair takes the level's lock as every change does.
 
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
 };
 
+use chrono::{DateTime, Utc};
 use oneshelf_kit::{
     auth::Caller,
     idempotency::{self, Claim, Key},
     outbox, pg,
 };
+use oneshelf_values::Clock;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Error, Inventory, execute};
@@ -84,7 +87,8 @@ impl Inventory {
                 let (drifting, right): (Vec<&Assessment>, Vec<&Assessment>) =
                     assessments.iter().partition(|assessment| assessment.drifts());
                 if !drifting.is_empty() {
-                    store::drift::upsert_findings(conn, &drifting, &clock, now).await?;
+                    let drifting: BTreeSet<&LevelKey> = drifting.iter().map(|assessment| &assessment.key).collect();
+                    write_down(conn, drifting.into_iter().cloned().collect(), &clock, now).await?;
                 }
                 let right: Vec<&LevelKey> = right.iter().map(|assessment| &assessment.key).collect();
                 Ok(store::drift::resolve_findings(conn, &right, now).await?)
@@ -177,4 +181,18 @@ impl Inventory {
         })
         .await
     }
+}
+
+/// Writes down which of these levels, in the order of locks, drift once nobody else can change them: a repair that came
+/// between the look and the writing would otherwise leave a finding behind that is not true any more.
+async fn write_down(
+    conn: &mut PgConnection,
+    keys: Vec<LevelKey>,
+    clock: &Clock,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    store::stock_levels::lock_stock_levels(conn, &keys).await?;
+    let assessments = store::drift::assess(conn, &keys).await?;
+    let drifting: Vec<&Assessment> = assessments.iter().filter(|assessment| assessment.drifts()).collect();
+    store::drift::upsert_findings(conn, &drifting, clock, now).await
 }

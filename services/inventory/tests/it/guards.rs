@@ -381,7 +381,7 @@ async fn what_happened_is_not_rewritten() {
 }
 
 /// Statements of our sessions that wait for a lock.
-async fn waiting(pool: &PgPool) -> Vec<String> {
+pub async fn waiting(pool: &PgPool) -> Vec<String> {
     sqlx::query_scalar(
         "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
     )

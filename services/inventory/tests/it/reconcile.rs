@@ -11,7 +11,10 @@ use oneshelf_proto::inventory::v1 as pb;
 use oneshelf_testkit::wait_for;
 use tonic::Code;
 
-use crate::support::{Client, Shelf, fields, reason};
+use crate::{
+    guards::waiting,
+    support::{Client, Shelf, fields, reason},
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -93,6 +96,26 @@ async fn list_drift_has_what_was_tampered_with_and_repair_level_sets_it_right() 
     let again = shelf.client.repair_level(request).await.unwrap().into_inner();
     assert_eq!((again.before, again.after, again.version), (Some(expected), Some(expected), 3));
     assert_eq!(shelf.rows().await, rows + 1, "but for the memory of the request");
+}
+
+/// A repair may come between a round's look and what it writes down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_set_right_while_a_round_looks_is_not_found() {
+    let mut shelf = Shelf::lively().await;
+    shelf.receive("WH", &[("A", 10)]).await;
+    shelf.held(shelf.hold(&[("A", 4)])).await;
+    let mut repair = shelf.db.pool().begin().await.unwrap();
+    sqlx::query("SELECT FROM inventory.stock_levels WHERE sku = 'A' FOR UPDATE").execute(&mut *repair).await.unwrap();
+    tamper(&shelf, "DELETE FROM inventory.hold_lines").await;
+    wait_for("a round that waits for the level", SOON, async || {
+        waiting(shelf.db.pool()).await.into_iter().find(|statement| statement.contains("FOR UPDATE OF stock_levels"))
+    })
+    .await;
+    let right = "UPDATE inventory.stock_levels SET hard_held = 0 WHERE sku = 'A'";
+    sqlx::query(right).execute(&mut *repair).await.unwrap();
+    repair.commit().await.unwrap();
+    wait_for("the end of the round", SOON, async || waiting(shelf.db.pool()).await.is_empty().then_some(())).await;
+    assert!(drift(&mut shelf.client, true).await.is_empty());
 }
 
 #[tokio::test]
