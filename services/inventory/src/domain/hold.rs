@@ -16,6 +16,7 @@ pub enum HoldKind {
 }
 
 impl HoldKind {
+    /// The kind of hold that is asked for with these terms.
     pub const fn of(terms: &HoldTerms) -> Self {
         match terms {
             HoldTerms::Soft { .. } => Self::Soft,

@@ -165,16 +165,48 @@ fn optional<T: std::str::FromStr>(column: &'static str, value: Option<String>) -
 fn flatten<'a>(
     holds: impl IntoIterator<Item = &'a StockHold>,
     now: DateTime<Utc>,
-) -> Vec<(Uuid, i32, &'a HoldLine, i64, LineSplit)> {
+) -> Vec<(Uuid, i32, &'a HoldLine, LineSplit)> {
     holds
         .into_iter()
         .flat_map(|hold| {
             hold.lines.iter().enumerate().map(move |(place, line)| {
-                let granted = hold.promise.granted()[place];
-                (Uuid::from(hold.hold_id), place as i32, line, granted, hold.promise.split(place, now))
+                (Uuid::from(hold.hold_id), place as i32, line, hold.promise.split(place, now))
             })
         })
         .collect()
+}
+
+/// The lines of holds as they were granted, by column.
+#[derive(Default)]
+struct GrantedColumns<'a> {
+    hold_ids: Vec<Uuid>,
+    places: Vec<i32>,
+    skus: Vec<&'a str>,
+    locations: Vec<&'a str>,
+    requested: Vec<i64>,
+    held: Vec<i64>,
+    available: Vec<i64>,
+    versions: Vec<i64>,
+}
+
+impl<'a> GrantedColumns<'a> {
+    fn of(holds: &'a [StockHold]) -> Self {
+        let mut columns = Self::default();
+        for hold in holds {
+            for (place, (line, held)) in hold.lines.iter().zip(hold.promise.granted()).enumerate() {
+                columns.hold_ids.push(Uuid::from(hold.hold_id));
+                columns.places.push(place as i32);
+                columns.skus.push(line.key.sku.as_str());
+                columns.locations.push(line.key.location.as_str());
+                columns.requested.push(line.requested);
+                columns.held.push(*held);
+                columns.available.push(line.available);
+                // A line that was granted nothing did not touch its level.
+                columns.versions.push(if *held > 0 { line.granted_version } else { 0 });
+            }
+        }
+        columns
+    }
 }
 
 /// Locks holds in id order, with their lines. Unknown ids are missing from the answer.
@@ -288,8 +320,8 @@ pub fn is_taken(error: &sqlx::Error) -> bool {
 }
 
 /// Inserts granted holds with their lines.
-pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-    let lines = flatten(holds, now);
+pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold]) -> Result<(), sqlx::Error> {
+    let lines = GrantedColumns::of(holds);
     sqlx::query!(
         r#"
         WITH granted AS (
@@ -382,14 +414,14 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
             as &[Option<DateTime<Utc>>],
         &holds.iter().map(|hold| hold.sourced.as_deref().map(|sourced| Json(sourced.into()))).collect::<Vec<_>>()
             as &[Option<Json<SourcedRow>>],
-        &lines.iter().map(|line| line.0).collect::<Vec<_>>(),
-        &lines.iter().map(|line| line.1).collect::<Vec<_>>(),
-        &lines.iter().map(|line| line.2.key.sku.as_str()).collect::<Vec<_>>() as &[&str],
-        &lines.iter().map(|line| line.2.key.location.as_str()).collect::<Vec<_>>() as &[&str],
-        &lines.iter().map(|line| line.2.requested).collect::<Vec<_>>(),
-        &lines.iter().map(|line| line.3).collect::<Vec<_>>(),
-        &lines.iter().map(|line| line.2.available).collect::<Vec<_>>(),
-        &lines.iter().map(|line| if line.3 > 0 { line.2.granted_version } else { 0 }).collect::<Vec<_>>(),
+        &lines.hold_ids,
+        &lines.places,
+        &lines.skus as &[&str],
+        &lines.locations as &[&str],
+        &lines.requested,
+        &lines.held,
+        &lines.available,
+        &lines.versions,
     )
     .execute(&mut *conn)
     .await?;
@@ -511,7 +543,7 @@ pub async fn update_holds(
         "#,
         &lines.iter().map(|line| line.0).collect::<Vec<_>>(),
         &lines.iter().map(|line| line.1).collect::<Vec<_>>(),
-        &lines.iter().map(|line| line.4.committed).collect::<Vec<_>>(),
+        &lines.iter().map(|line| line.3.committed).collect::<Vec<_>>(),
         &lines.iter().map(|line| version_of(&line.2.key)).collect::<Vec<_>>(),
     )
     .execute(conn)
@@ -520,11 +552,7 @@ pub async fn update_holds(
 }
 
 /// Writes the lines of holds whose units moved, and what they were at first.
-pub async fn replace_moved_lines(
-    conn: &mut PgConnection,
-    holds: &[StockHold],
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
+pub async fn replace_moved_lines(conn: &mut PgConnection, holds: &[StockHold]) -> Result<(), sqlx::Error> {
     let first = |hold: &StockHold| -> Vec<GrantedLineRow> {
         hold.first_lines.iter().flatten().map(|first| granted_line_row(&first.line, first.held)).collect()
     };
@@ -544,7 +572,7 @@ pub async fn replace_moved_lines(
     .execute(&mut *conn)
     .await?;
 
-    let lines = flatten(holds, now);
+    let lines = GrantedColumns::of(holds);
     sqlx::query!(
         r#"
         INSERT INTO inventory.hold_lines (
@@ -575,14 +603,14 @@ pub async fn replace_moved_lines(
              , available = EXCLUDED.available
              , granted_version = EXCLUDED.granted_version
         "#,
-        &lines.iter().map(|line| line.0).collect::<Vec<_>>(),
-        &lines.iter().map(|line| line.1).collect::<Vec<_>>(),
-        &lines.iter().map(|line| line.2.key.sku.as_str()).collect::<Vec<_>>() as &[&str],
-        &lines.iter().map(|line| line.2.key.location.as_str()).collect::<Vec<_>>() as &[&str],
-        &lines.iter().map(|line| line.2.requested).collect::<Vec<_>>(),
-        &lines.iter().map(|line| line.3).collect::<Vec<_>>(),
-        &lines.iter().map(|line| line.2.available).collect::<Vec<_>>(),
-        &lines.iter().map(|line| if line.3 > 0 { line.2.granted_version } else { 0 }).collect::<Vec<_>>(),
+        &lines.hold_ids,
+        &lines.places,
+        &lines.skus as &[&str],
+        &lines.locations as &[&str],
+        &lines.requested,
+        &lines.held,
+        &lines.available,
+        &lines.versions,
     )
     .execute(conn)
     .await?;

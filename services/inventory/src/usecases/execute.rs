@@ -177,6 +177,7 @@ pub fn run_group(
         if granted.iter().all(Option::is_some) {
             return Ok(granted.into_iter().flatten().collect());
         }
+        // What was granted is committed. Should the rest fail, the group fails, and who asks again gets the first answer.
         let left = jobs.iter().zip(&granted).filter(|(_, granted)| granted.is_none()).map(|(job, _)| job.clone());
         let left: Arc<[Job]> = left.collect();
         let mut rest = run_long_way(&pool, schema, &clock, &memory.kits, &left).await?.into_iter();
@@ -659,13 +660,10 @@ pub(super) async fn save(
     // A line that was granted nothing did not touch its level.
     let version_of = |key: &LevelKey| versions.get(key).copied().unwrap_or(0);
     if !changes.granted.is_empty() {
-        store::holds::insert_holds(conn, &changes.granted, now).await.map_err(|error| match error {
-            error if store::holds::is_taken(&error) => Error::Conflict,
-            error => error.into(),
-        })?;
+        store::holds::insert_holds(conn, &changes.granted).await.map_err(Error::of_new_holds)?;
     }
     if !changes.moved.is_empty() {
-        store::holds::replace_moved_lines(conn, &changes.moved, now).await?;
+        store::holds::replace_moved_lines(conn, &changes.moved).await?;
         store::holds::insert_moves(conn, &changes.moves, now).await?;
     }
     if !changes.changed.is_empty() {

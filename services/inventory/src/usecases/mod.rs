@@ -50,7 +50,7 @@ use oneshelf_values::{ChannelId, Clock, PartnerId};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 
-use crate::domain::Refusal;
+use crate::{domain::Refusal, store};
 
 /// The use cases of the service, over its pool and its executor.
 #[derive(Clone)]
@@ -141,6 +141,13 @@ fn answer_of<A>(submitted: Result<A, batch::Submit<Error>>) -> Result<A, Error> 
         batch::Submit::Failed(error) => error,
         batch::Submit::Broken => Error::Unexpected("the executor gave no answer"),
     })
+}
+
+impl Error {
+    /// Why holds could not be inserted: perhaps another process made one of them since we looked.
+    fn of_new_holds(error: sqlx::Error) -> Self {
+        if store::holds::is_taken(&error) { Self::Conflict } else { error.into() }
+    }
 }
 
 impl From<sqlx::Error> for Error {

@@ -77,7 +77,7 @@ impl ShortWay {
                 counter!("oneshelf_inventory_short_way_groups_total", "outcome" => "granted").increment(1);
                 Ok(outcomes)
             }
-            Err(Error::LongWay) => {
+            Err(Error::LongWay | Error::Conflict) => {
                 self.missed();
                 counter!("oneshelf_inventory_short_way_groups_total", "outcome" => "missed").increment(1);
                 Ok(vec![None; jobs.len()])
@@ -117,8 +117,8 @@ fn hold_of(job: &Job) -> Option<&HoldStock> {
     }
 }
 
-/// What the group wants of each level, by key; `None` if that is more than can be counted.
-fn wanted(jobs: &[Job]) -> Option<BTreeMap<&LevelKey, Wanted>> {
+/// What the group wants of each level, by key.
+fn wanted(jobs: &[Job]) -> BTreeMap<&LevelKey, Wanted> {
     let mut wanted: BTreeMap<&LevelKey, Wanted> = BTreeMap::new();
     for hold in jobs.iter().filter_map(hold_of) {
         for (key, units) in &hold.lines {
@@ -127,10 +127,10 @@ fn wanted(jobs: &[Job]) -> Option<BTreeMap<&LevelKey, Wanted>> {
                 HoldKind::Soft => &mut wanted.soft,
                 HoldKind::Hard => &mut wanted.hard,
             };
-            *sum = sum.checked_add(*units)?;
+            *sum = sum.saturating_add(*units);
         }
     }
-    wanted.values().all(|wanted| wanted.soft.checked_add(wanted.hard).is_some()).then_some(wanted)
+    wanted
 }
 
 async fn grant_plain(
@@ -140,7 +140,7 @@ async fn grant_plain(
     clock: &Clock,
 ) -> Result<Vec<Option<Outcome>>, Error> {
     let now = clock.now();
-    let wanted = wanted(jobs).ok_or(Error::LongWay)?;
+    let wanted = wanted(jobs);
     let written = store::stock_levels::take_plain(conn, &wanted, now).await?;
     let has_all = |hold: &HoldStock| hold.lines.iter().all(|(key, _)| written.contains_key(key));
     let has_some = |hold: &HoldStock| hold.lines.iter().any(|(key, _)| written.contains_key(key));
@@ -158,10 +158,7 @@ async fn grant_plain(
     if refused || changes.levels.len() != written.len() || !changes.levels.iter().all(same) {
         return Err(Error::LongWay);
     }
-    store::holds::insert_holds(conn, &changes.granted, now).await.map_err(|error| match error {
-        error if store::holds::is_taken(&error) => Error::LongWay,
-        error => error.into(),
-    })?;
+    store::holds::insert_holds(conn, &changes.granted).await.map_err(Error::of_new_holds)?;
     outbox::append(conn, schema, &events::publish(&changes.events, clock, now), now).await?;
     Ok(outcomes)
 }

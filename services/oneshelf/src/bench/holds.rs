@@ -71,7 +71,12 @@ pub fn request(clock: &Clock, skus: impl IntoIterator<Item = String>) -> HoldSto
 }
 
 pub async fn hold(stage: &Stage, load: Load, hot: bool) -> anyhow::Result<Round> {
-    hold_each(stage, &stage.apis, load, move || vec![if hot { seed::HOT_SKU.to_owned() } else { any_sku() }]).await
+    hold_each(stage, &stage.apis, load, one_sku(hot)).await
+}
+
+/// The one that everybody wants, or any.
+pub fn one_sku(hot: bool) -> impl Fn() -> Vec<String> + Send + Sync + 'static {
+    move || vec![if hot { seed::HOT_SKU.to_owned() } else { any_sku() }]
 }
 
 pub fn any_sku() -> String {

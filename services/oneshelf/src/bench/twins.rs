@@ -1,7 +1,7 @@
 //! Two processes of inventory on one database, beside one alone: whether they stand in each other's way. Half of the streams
 //! go to each.
 
-use super::{BenchArgs, holds, report::Figure, seed, stage::Stage};
+use super::{BenchArgs, holds, report::Figure, stage::Stage};
 
 pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let twin = stage.twin(usize::from(args.connections)).await?;
@@ -11,8 +11,7 @@ pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>)
             let (mut alone, mut together) = (Vec::new(), Vec::new());
             for _ in 0..args.rounds {
                 alone.push(holds::hold(stage, load, hot).await?.per_second());
-                let skus = move || vec![if hot { seed::HOT_SKU.to_owned() } else { holds::any_sku() }];
-                together.push(holds::hold_each(stage, &both, load, skus).await?);
+                together.push(holds::hold_each(stage, &both, load, holds::one_sku(hot)).await?);
             }
             let over = if hot { "one hot SKU" } else { "10,000 SKUs" };
             let limits = vec![("one process".to_owned(), alone)];
