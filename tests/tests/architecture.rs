@@ -216,3 +216,15 @@ fn statements_name_no_other_services_schema() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
+
+/// A transaction that begins elsewhere than in the kit has no fence against being dropped halfway (`kit::pg`).
+#[test]
+fn transactions_begin_in_the_kit_only() {
+    for service in SERVICES {
+        for (file, text) in imports::sources(&service_dir(service).join("src")) {
+            for begin in [".begin().await", ".begin_with("] {
+                assert!(!text.contains(begin), "{service}/src/{file}: {begin}");
+            }
+        }
+    }
+}

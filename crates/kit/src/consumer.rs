@@ -365,7 +365,7 @@ where
 
     /// One transaction; answers how many events were new.
     async fn try_together(&self, incoming: &[Incoming], now: DateTime<Utc>) -> Result<usize, HandlerError> {
-        let mut conn = self.pool.acquire().await?;
+        let mut conn = pg::lend(&self.pool).await?;
         let result = async {
             let mut tx = conn.begin().await?;
             let ids = incoming.iter().map(|incoming| incoming.event.id);
@@ -383,9 +383,7 @@ where
             Ok(new.len())
         }
         .await;
-        if let Err(error) = &result {
-            pg::drop_if_spoiled(&mut conn, error);
-        }
+        conn.give_back(&result);
         result
     }
 

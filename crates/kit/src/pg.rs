@@ -4,13 +4,19 @@
 //!
 //! | danger | fence |
 //! |---|---|
-//! | sqlx 0.9.0 puts a connection whose `BEGIN` was cancelled back into the pool, inside a transaction that nobody owns; the next borrower's statements then vanish with a stranger's rollback | each unit of work runs in its own task, which a caller's deadline cannot drop ([`in_tx`]); and every connection is rolled back when it returns to the pool ([`connect`]) |
+//! | sqlx 0.9.0 puts a connection whose `BEGIN` was cancelled back into the pool, inside a transaction that nobody owns; the next borrower's statements then vanish with a stranger's rollback | each unit of work runs in its own task, which a caller's deadline cannot drop ([`in_tx`]); and a connection whose unit did not come to an end is closed, not returned ([`Lent`]) |
 //! | a demoted or read-only server answers reads and loses nothing, but no decision can be written | a new connection to one is refused, an old one is dropped at the first refused write |
 //! | a prepared statement outlives a migration ("cached plan must not change result type") | the connection is dropped and the unit runs again |
 //!
-//! The rollback on return costs one round trip in the background, after the borrower has gone on.
+//! So transactions begin here and nowhere else; a test holds the other sources to it.
 
-use std::{borrow::Cow, error::Error as StdError, future::Future, time::Duration};
+use std::{
+    borrow::Cow,
+    error::Error as StdError,
+    future::Future,
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use metrics::{counter, gauge};
@@ -51,19 +57,10 @@ fn pool_options(cfg: &DatabaseConfig) -> PgPoolOptions {
             Box::pin(async move { Ok(meta.idle_for < PING_AFTER_IDLE || conn.ping().await.is_ok()) })
         })
         .after_connect(move |conn, _| Box::pin(prepare_session(conn, statement_timeout_ms)))
-        .after_release(|conn, _| {
-            Box::pin(async move {
-                // A bare ROLLBACK outside a transaction warns into the server's log, at each return; this pair does not.
-                // In an aborted transaction BEGIN fails, and the error drops the connection, which ends it as well.
-                conn.execute("BEGIN; ROLLBACK").await?;
-                Ok(true)
-            })
-        })
 }
 
 /// Sets the session's limits and refuses a server that cannot write.
 async fn prepare_session(conn: &mut PgConnection, statement_timeout_ms: u64) -> Result<(), sqlx::Error> {
-    // `client_min_messages`: the return to the pool warns where it finds a transaction left open.
     let (_, _, _, read_only): (String, String, String, bool) = sqlx::query_as(
         r"
         SELECT set_config('statement_timeout', $1, false)
@@ -134,7 +131,7 @@ where
     E: StdError + From<sqlx::Error> + 'static,
     F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>>,
 {
-    let mut conn = pool.acquire().await?;
+    let mut conn = lend(pool).await?;
     let result = async {
         let mut tx = conn.begin().await?;
         match work(&mut tx).await {
@@ -143,30 +140,67 @@ where
                 Ok(value)
             }
             Err(error) => {
-                // A rollback that fails changes nothing: the error is the answer, and the return to the pool tries again.
+                // A rollback that fails changes nothing: the error is the answer, and the lost connection is seen below.
                 let _ = tx.rollback().await;
                 Err(error)
             }
         }
     }
     .await;
-    if let Err(error) = &result {
-        drop_if_spoiled(&mut conn, error);
-    }
+    conn.give_back(&result);
     result
 }
 
-/// Keeps a connection from the pool that the next borrower could not use either.
-pub(crate) fn drop_if_spoiled(conn: &mut PoolConnection<Postgres>, error: &(dyn StdError + 'static)) {
-    let spoiled = match find(error) {
+/// Lends a connection for one unit of work.
+pub async fn lend(pool: &PgPool) -> Result<Lent, sqlx::Error> {
+    Ok(Lent { conn: pool.acquire().await?, settled: false })
+}
+
+/// A connection that is closed instead of returned, unless it is given back with what became of its unit of work. So
+/// whoever drops the unit halfway, in its `BEGIN` for one, leaves no transaction to the next borrower.
+#[derive(Debug)]
+pub struct Lent {
+    conn: PoolConnection<Postgres>,
+    settled: bool,
+}
+
+impl Lent {
+    /// To the next borrower, if that one can use it.
+    pub fn give_back<T, E: StdError + 'static>(mut self, result: &Result<T, E>) {
+        self.settled = !matches!(result, Err(error) if spoils(error));
+    }
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.conn
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.conn
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.conn.close_on_drop();
+        }
+    }
+}
+
+/// Whether a connection that met this error is of no use to anybody.
+fn spoils(error: &(dyn StdError + 'static)) -> bool {
+    match find(error) {
         Some(sqlx::Error::Database(database)) => {
             database.code().as_deref() == Some("25006") || is_stale_plan(database.as_ref())
         }
         Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)) => true,
         _ => false,
-    };
-    if spoiled {
-        conn.close_on_drop();
     }
 }
 

@@ -30,21 +30,27 @@ async fn pool_of_one(database: &Database) -> PgPool {
     pg::connect(&config, "test").await.unwrap()
 }
 
-/// sqlx 0.9.0 gives back a connection whose `BEGIN` was cancelled, with the transaction open. Without the rollback on
-/// return, about half of the cancelled begins poison the next borrower.
+/// sqlx 0.9.0 gives back a connection whose `BEGIN` was cancelled, with the transaction open. Were it not closed then,
+/// about half of the cancelled begins would poison the next borrower.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_begin_never_leaves_the_next_borrower_in_a_transaction() {
     let database = Database::new(&[]).await;
     let pool = pool_of_one(&database).await;
-    pool.execute("SELECT 1").await.unwrap();
     let (mut cancelled, mut poisoned) = (0, 0);
     for round in 0..5_000_u64 {
         if cancelled == 60 {
             break;
         }
+        // Connected, so that it is the BEGIN that runs out of time.
+        let mut conn = pg::lend(&pool).await.unwrap();
         let patience = Duration::from_micros(20 + (round * 7) % 500);
-        if let Ok(begun) = tokio::time::timeout(patience, pool.begin()).await {
-            begun.unwrap().rollback().await.unwrap();
+        let unit = async {
+            conn.begin().await?.rollback().await?;
+            conn.give_back(&Ok::<_, sqlx::Error>(()));
+            Ok::<_, sqlx::Error>(())
+        };
+        if let Ok(ended) = tokio::time::timeout(patience, unit).await {
+            ended.unwrap();
             continue;
         }
         cancelled += 1;
