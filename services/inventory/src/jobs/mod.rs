@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::{counter, gauge};
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::usecases::{Inventory, reconcile::Progress};
@@ -76,13 +76,18 @@ pub async fn keep_ledger(inventory: Inventory, every: Duration, stop: Cancellati
     }
 }
 
-/// Compares levels with ledger and holds, slice by slice, until told to stop.
+/// Rounds of the reconciler pause for so many times as long as they took: it has a fiftieth of one session at most.
+const RECONCILE_PAUSE: u32 = 49;
+
+/// Compares levels with ledger and holds, slice by slice, until told to stop. A round where a slice is dear, because the
+/// ledger is large or the database busy, is followed by a pause that is longer than `every`.
 pub async fn reconcile(inventory: Inventory, every: Duration, stop: CancellationToken) {
     let mut tick = ticks(every);
     // The first tick comes at once, and a process that begins has better to do.
     tick.reset();
     let mut progress = Progress::default();
     while next(&mut tick, &stop).await {
+        let begun = Instant::now();
         match inventory.reconcile(&mut progress).await {
             Ok(round) => {
                 counter!("oneshelf_inventory_reconciled_levels_total").increment(round.checked.unsigned_abs());
@@ -93,6 +98,7 @@ pub async fn reconcile(inventory: Inventory, every: Duration, stop: Cancellation
             }
             Err(error) => tracing::warn!(%error, "could not compare levels with ledger and holds"),
         }
+        tick.reset_after(every.max(begun.elapsed() * RECONCILE_PAUSE));
     }
 }
 
