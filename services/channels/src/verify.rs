@@ -6,7 +6,12 @@ use sqlx::PgPool;
 
 /// Runs every check, each over whole tables with one statement.
 pub async fn verify(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<Check>, sqlx::Error> {
-    Ok(vec![listings_follow_from_facts(pool, now).await?, sequence_numbers(pool).await?, versions(pool).await?])
+    Ok(vec![
+        listings_follow_from_facts(pool, now).await?,
+        sequence_numbers(pool).await?,
+        versions(pool).await?,
+        changes(pool).await?,
+    ])
 }
 
 /// The rule of `store::listings`, written a second time, over everything. A price whose change is due and waits for
@@ -126,6 +131,46 @@ async fn versions(pool: &PgPool) -> Result<Check, sqlx::Error> {
     Ok(Check {
         id: "CH3",
         what: "no listing is acknowledged further than it was changed",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders,
+    })
+}
+
+async fn changes(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH kept AS (
+            SELECT channel_id
+                 , change.sku
+                 , p.last_seq - CARDINALITY(p.skus) + change.nth AS seq
+            FROM channels.changes p
+            CROSS JOIN UNNEST(p.skus) WITH ORDINALITY AS change (sku, nth)
+        )
+        , horizon AS (
+            SELECT channel_id
+                 , MIN(seq) AS oldest
+            FROM kept
+            GROUP BY channel_id
+        )
+        , compared AS (
+            SELECT l.channel_id || '/' || l.sku AS listing
+                 , kept.sku IS NULL AS wrong
+            FROM channels.listings l
+            JOIN horizon h ON h.channel_id = l.channel_id AND l.seq >= h.oldest
+            LEFT JOIN kept ON kept.channel_id = l.channel_id AND kept.seq = l.seq AND kept.sku = l.sku
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE wrong) AS "violations!"
+             , COALESCE((ARRAY_AGG(listing ORDER BY listing) FILTER (WHERE wrong))[1:10], '{}') AS "offenders!"
+        FROM compared
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "CH4",
+        what: "the newest change of each listing stands at its number in the changes, as far as they are kept",
         checked: row.checked,
         violations: row.violations,
         offenders: row.offenders,

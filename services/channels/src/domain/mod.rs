@@ -3,6 +3,7 @@
 //! [`crate::store::listings`], because it is asked for thousands of listings at once.
 
 pub mod acknowledgement;
+pub mod changes;
 pub mod channel;
 pub mod cursor;
 mod error;

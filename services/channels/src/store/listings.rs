@@ -1,23 +1,19 @@
-//! Listings: computed from facts in one statement, read in the order of their changes or of their SKUs.
+//! Listings: computed from facts in one statement that also packs the changes, read by their changes or by their SKUs.
 
 use chrono::{DateTime, Utc};
-use oneshelf_values::{ChannelId, Currency, UnitPrice};
+use oneshelf_values::{ChannelId, Currency, Sku, UnitPrice};
 use sqlx::PgConnection;
 
-use super::{facts::Touched, parse};
+use super::{
+    changes::{KEPT_CHANGES, MAX_PACK},
+    facts::Touched,
+    parse,
+};
 use crate::domain::listing::Listing;
-
-/// A listing and its place in the channel's order of changes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SequencedListing {
-    pub seq: i64,
-    pub listing: Listing,
-}
 
 struct Row {
     sku: String,
     version: i64,
-    seq: i64,
     available: i64,
     unit_price_micros: Option<i64>,
     source_at: DateTime<Utc>,
@@ -25,17 +21,14 @@ struct Row {
 }
 
 impl Row {
-    fn into_listing(self, currency: Currency) -> Result<SequencedListing, sqlx::Error> {
-        Ok(SequencedListing {
-            seq: self.seq,
-            listing: Listing {
-                sku: parse("listings", "sku", &self.sku, &self.sku)?,
-                version: self.version,
-                available: self.available,
-                unit_price: self.unit_price_micros.map(|micros| UnitPrice::new(micros, currency)),
-                source_at: self.source_at,
-                acknowledged_version: self.acked_version,
-            },
+    fn into_listing(self, currency: Currency) -> Result<Listing, sqlx::Error> {
+        Ok(Listing {
+            sku: parse("listings", "sku", &self.sku, &self.sku)?,
+            version: self.version,
+            available: self.available,
+            unit_price: self.unit_price_micros.map(|micros| UnitPrice::new(micros, currency)),
+            source_at: self.source_at,
+            acknowledged_version: self.acked_version,
         })
     }
 }
@@ -220,6 +213,21 @@ pub async fn recompute_listings(
                     ELSE shown.pending_since
                 END
         )
+        , packed AS (
+            INSERT INTO channels.changes (channel_id, last_seq, skus)
+            SELECT channel_id
+                 , MAX(numbered.first + changed.nth)
+                 , ARRAY_AGG(changed.sku ORDER BY changed.nth)
+            FROM changed
+            JOIN numbered USING (channel_id)
+            GROUP BY channel_id, (changed.nth - 1) / $7
+        )
+        , trimmed AS (
+            DELETE FROM channels.changes kept
+            USING numbered
+            WHERE kept.channel_id = numbered.channel_id
+              AND kept.last_seq <= numbered.last_seq - $8
+        )
         SELECT channel_id
              , last_seq
         FROM numbered
@@ -230,6 +238,8 @@ pub async fn recompute_listings(
         whole,
         whole_source_at,
         now,
+        MAX_PACK,
+        KEPT_CHANGES,
     )
     .fetch_all(conn)
     .await
@@ -250,25 +260,33 @@ pub async fn update_available(
     let source_at: Vec<_> = touched.iter().map(|t| t.source_at).collect();
     let rows = sqlx::query!(
         r#"
-        WITH wanted AS MATERIALIZED (
+        WITH touched AS MATERIALIZED (
+            SELECT *
+            FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TIMESTAMPTZ[])
+                WITH ORDINALITY AS touched (channel_id, sku, source_at, place)
+        )
+        -- Over all at once: a subquery for each listing would cost three times as much.
+        , stock AS (
+            SELECT touched.place
+                 , GREATEST(
+                       0
+                     , SUM(COALESCE((s.channel_availables ->> l.channel_id)::BIGINT, s.available))
+                       - MAX(s.network_threshold)
+                   )::BIGINT AS available
+            FROM touched
+            JOIN channels.channel_locations l USING (channel_id)
+            JOIN channels.stock_facts s ON s.sku = touched.sku AND s.location_id = l.location_id
+            GROUP BY touched.place
+        )
+        , wanted AS MATERIALIZED (
             SELECT touched.channel_id
                  , touched.sku
                  , touched.source_at
                  , touched.place
-                 , stock.available
+                 , COALESCE(stock.available, 0) AS available
                  , shown.available AS shown
-            FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TIMESTAMPTZ[])
-                WITH ORDINALITY AS touched (channel_id, sku, source_at, place)
-            CROSS JOIN LATERAL (
-                SELECT GREATEST(
-                           0
-                         , COALESCE(SUM(COALESCE((s.channel_availables ->> l.channel_id)::BIGINT, s.available)), 0)
-                           - COALESCE(MAX(s.network_threshold), 0)
-                       )::BIGINT AS available
-                FROM channels.channel_locations l
-                JOIN channels.stock_facts s ON s.sku = touched.sku AND s.location_id = l.location_id
-                WHERE l.channel_id = touched.channel_id
-            ) AS stock
+            FROM touched
+            LEFT JOIN stock USING (place)
             LEFT JOIN channels.listings shown
                 ON shown.channel_id = touched.channel_id AND shown.sku = touched.sku
         )
@@ -306,6 +324,21 @@ pub async fn update_available(
             WHERE shown.channel_id = changed.channel_id
               AND shown.sku = changed.sku
         )
+        , packed AS (
+            INSERT INTO channels.changes (channel_id, last_seq, skus)
+            SELECT channel_id
+                 , MAX(numbered.first + changed.nth)
+                 , ARRAY_AGG(changed.sku ORDER BY changed.nth)
+            FROM changed
+            JOIN numbered USING (channel_id)
+            GROUP BY channel_id, (changed.nth - 1) / $5
+        )
+        , trimmed AS (
+            DELETE FROM channels.changes kept
+            USING numbered
+            WHERE kept.channel_id = numbered.channel_id
+              AND kept.last_seq <= numbered.last_seq - $6
+        )
         SELECT channel_id AS "channel_id!"
              , last_seq AS "last_seq!"
              , NULL::BIGINT AS missing
@@ -321,6 +354,8 @@ pub async fn update_available(
         &skus as &[&str],
         &source_at,
         now,
+        MAX_PACK,
+        KEPT_CHANGES,
     )
     .fetch_all(conn)
     .await?;
@@ -334,31 +369,70 @@ pub async fn update_available(
     Ok((advanced, missing))
 }
 
-/// Listings that changed after `seq`, in the order of their changes.
-pub async fn list_listings_after_seq(
+/// Listings whose newest change is one of these (SKU, sequence number), in the order of the changes.
+pub async fn list_changed(
     conn: &mut PgConnection,
     channel_id: &ChannelId,
     currency: Currency,
-    seq: i64,
+    changes: &[(Sku, i64)],
+) -> Result<Vec<Listing>, sqlx::Error> {
+    let skus: Vec<&str> = changes.iter().map(|(sku, _)| sku.as_str()).collect();
+    let seqs: Vec<i64> = changes.iter().map(|(_, seq)| *seq).collect();
+    sqlx::query_as!(
+        Row,
+        r"
+        SELECT l.sku
+             , l.version
+             , l.available
+             , l.unit_price_micros
+             , l.source_at
+             , l.acked_version
+        FROM UNNEST($2::TEXT[], $3::BIGINT[]) AS change (sku, seq)
+        JOIN channels.listings l USING (sku, seq)
+        WHERE l.channel_id = $1
+        ORDER BY l.seq
+        ",
+        channel_id.as_str(),
+        &skus as &[&str],
+        &seqs,
+    )
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .map(|row| row.into_listing(currency))
+    .collect()
+}
+
+/// Listings after a SKU, by SKU, of those whose newest change is after `since` and not after `until`.
+pub async fn list_changed_between(
+    conn: &mut PgConnection,
+    channel_id: &ChannelId,
+    currency: Currency,
+    (since, until): (i64, i64),
+    after: &str,
     limit: i64,
-) -> Result<Vec<SequencedListing>, sqlx::Error> {
+) -> Result<Vec<Listing>, sqlx::Error> {
     sqlx::query_as!(
         Row,
         r"
         SELECT sku
              , version
-             , seq
              , available
              , unit_price_micros
              , source_at
              , acked_version
         FROM channels.listings
-        WHERE channel_id = $1 AND seq > $2
-        ORDER BY seq
-        LIMIT $3
+        WHERE channel_id = $1
+          AND sku > $2
+          AND seq > $3
+          AND seq <= $4
+        ORDER BY sku
+        LIMIT $5
         ",
         channel_id.as_str(),
-        seq,
+        after,
+        since,
+        until,
         limit,
     )
     .fetch_all(conn)
@@ -381,7 +455,6 @@ pub async fn list_listings_after_sku(
         r"
         SELECT sku
              , version
-             , seq
              , available
              , unit_price_micros
              , source_at
@@ -398,6 +471,6 @@ pub async fn list_listings_after_sku(
     .fetch_all(conn)
     .await?
     .into_iter()
-    .map(|row| Ok(row.into_listing(currency)?.listing))
+    .map(|row| row.into_listing(currency))
     .collect()
 }

@@ -12,6 +12,7 @@
 
 pub mod acknowledgements;
 pub mod answers;
+pub mod changes;
 pub mod channels;
 pub mod facts;
 pub mod lag;

@@ -1,32 +1,39 @@
 //! A channel's stream of listings.
 //!
 //! ```text
-//! cursor ─▶ read the next 500 after it ─▶ found: send them, go on ────────────────────────────┐
+//! cursor ─▶ read at most 500 after it ──▶ found: send them, go on ────────────────────────────┐
 //!    ▲                                 └▶ none: say once "caught up", then wait for a wake-up, │
 //!    │                                          the poll, a heartbeat, or the end              │
 //!    └─────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Nothing is kept per subscriber but the cursor: a slow one reads less often and finds the newest version of each SKU,
-//! so waiting changes are coalesced and cost no memory. No database connection is held while waiting. The chassis limits
+//! At the beginning, and where changes that the cursor has not seen are no longer kept, all that changed is read by SKU;
+//! then the changes, pack by pack. Nothing is kept per subscriber but the cursor: a slow one reads less often and finds the
+//! newest version of each SKU, so waiting changes are coalesced and cost no memory. No database connection is held while waiting. The chassis limits
 //! how many streams are open and ends them when the process drains.
 
 use std::time::Duration;
 
 use oneshelf_kit::auth::Caller;
-use oneshelf_values::{ChannelId, Currency};
+use oneshelf_values::{ChannelId, Currency, Sku};
 use tokio::{sync::watch, time::Instant};
 
 use super::{Channels, Error, may_write};
 use crate::{
-    domain::{Refusal, cursor::Cursor, listing::Listing},
+    domain::{
+        Refusal,
+        changes::{self, Next},
+        cursor::{Cursor, Walk},
+        listing::Listing,
+    },
     store::{
+        changes::list_packs_after,
         channels::find_last_seq,
-        listings::{SequencedListing, list_listings_after_seq},
+        listings::{list_changed, list_changed_between},
     },
 };
 
-pub const MAX_LISTINGS: i64 = 500;
+pub const MAX_LISTINGS: usize = 500;
 
 /// The first pause after a wake-up that found nothing: the commit it announced is about that far away.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
@@ -91,9 +98,13 @@ impl Subscription {
         loop {
             // Seen before the read: a wake-up that comes during it ends the next wait at once.
             let announced = *self.wake.borrow_and_update();
+            let snapshot = self.cursor.sent() < self.began_at;
             let found = self.read().await?;
             if !found.is_empty() || !self.caught_up || Instant::now() >= self.next_heartbeat {
-                return Ok(self.page(found));
+                self.caught_up |= found.is_empty();
+                self.next_heartbeat = Instant::now() + self.channels.pace.heartbeat;
+                let snapshot = snapshot && !found.is_empty();
+                return Ok(Page { listings: found, cursor: self.cursor.clone(), snapshot });
             }
             let poll = self.channels.pace.poll;
             let wait = if announced > self.cursor.seq { pause } else { poll };
@@ -107,20 +118,38 @@ impl Subscription {
         }
     }
 
-    async fn read(&self) -> Result<Vec<SequencedListing>, Error> {
+    /// What comes next, with the cursor moved behind it; empty when there is nothing.
+    async fn read(&mut self) -> Result<Vec<Listing>, Error> {
         let mut conn = self.channels.pool.acquire().await?;
-        let Cursor { channel_id, seq } = &self.cursor;
-        Ok(list_listings_after_seq(&mut conn, channel_id, self.currency, *seq, MAX_LISTINGS).await?)
-    }
-
-    /// Makes a message of what was found, and moves the cursor behind it.
-    fn page(&mut self, found: Vec<SequencedListing>) -> Page {
-        let snapshot = self.cursor.seq < self.began_at && !found.is_empty();
-        self.caught_up = found.is_empty() || self.caught_up;
-        if let Some(last) = found.last() {
-            self.cursor.seq = last.seq;
+        let (cursor, currency) = (&mut self.cursor, self.currency);
+        loop {
+            let found = if let Some(Walk { since, after }) = cursor.walk.take() {
+                let (between, after) = ((since, cursor.seq), after.as_ref().map_or("", Sku::as_str));
+                let limit = MAX_LISTINGS as i64;
+                let found =
+                    list_changed_between(&mut conn, &cursor.channel_id, currency, between, after, limit).await?;
+                let more = found.last().filter(|_| found.len() == MAX_LISTINGS);
+                cursor.walk = more.map(|last| Walk { since, after: Some(last.sku.clone()) });
+                found
+            } else {
+                let kept = list_packs_after(&mut conn, &cursor.channel_id, cursor.seq).await?;
+                let kept = kept.ok_or_else(|| Refusal::ChannelNotFound(cursor.channel_id.clone()))?;
+                match changes::next(cursor.seq, kept, MAX_LISTINGS) {
+                    Next::Nothing => return Ok(Vec::new()),
+                    Next::Everything(until) => {
+                        cursor.walk = Some(Walk { since: cursor.seq, after: None });
+                        cursor.seq = until;
+                        Vec::new()
+                    }
+                    Next::Changes(changes, through) => {
+                        cursor.seq = through;
+                        list_changed(&mut conn, &cursor.channel_id, currency, &changes).await?
+                    }
+                }
+            };
+            if !found.is_empty() {
+                return Ok(found);
+            }
         }
-        self.next_heartbeat = Instant::now() + self.channels.pace.heartbeat;
-        Page { listings: found.into_iter().map(|found| found.listing).collect(), cursor: self.cursor.clone(), snapshot }
     }
 }

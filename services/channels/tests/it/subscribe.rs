@@ -1,6 +1,7 @@
 //! The stream: snapshot, changes, resumption, coalescing, heartbeat, the end.
 
 use oneshelf_proto::channels::v1 as pb;
+use sqlx::Executor;
 use tonic::Code;
 
 use crate::support::{Shop, catch_up, next, pounds, refusal, refused};
@@ -59,6 +60,70 @@ async fn subscribe_pages_a_large_channel_without_losing_a_sku() {
     let (mut listings, _) = catch_up(&mut shop.subscribe("WEB", "").await).await;
     listings.sort_by_key(|listing| listing.available);
     assert!(listings.iter().map(|listing| listing.available).eq(0..1_201));
+    shop.stop().await;
+}
+
+/// A subscriber that stops halfway through the snapshot goes on there, and of what changed meanwhile gets the newest.
+#[tokio::test]
+async fn subscribe_goes_on_in_the_middle_of_a_snapshot() {
+    let shop = Shop::open().await;
+    shop.channel("WEB", &["WH"]).await;
+    let events: Vec<_> = (0..1_201).map(|n| shop.stock_event(&format!("SKU-{n:04}"), "WH", n, 1)).collect();
+    shop.publish_stock(&events).await;
+    shop.wait_for_applied(1_201).await;
+    let first = next(&mut shop.subscribe("WEB", "").await).await;
+    assert_eq!((first.listings.len(), first.snapshot), (500, true));
+    let changed = [shop.stock_event("SKU-0001", "WH", 7_000, 2), shop.stock_event("SKU-1200", "WH", 8_000, 2)];
+    shop.publish_stock(&changed).await;
+    shop.wait_for_applied(1_203).await;
+
+    let (rest, cursor) = catch_up(&mut shop.subscribe("WEB", &first.cursor).await).await;
+    let mut rest: Vec<_> = rest.into_iter().map(|listing| (listing.sku, listing.available)).collect();
+    let changes = rest.split_off(700);
+    assert!(rest.into_iter().eq((500..1_200).map(|n| (format!("SKU-{n:04}"), n))));
+    assert_eq!(changes, [("SKU-0001".to_owned(), 7_000), ("SKU-1200".to_owned(), 8_000)]);
+    assert_eq!(catch_up(&mut shop.subscribe("WEB", &cursor).await).await, (Vec::new(), cursor));
+    shop.stop().await;
+}
+
+/// Whoever stands before the changes that are kept is sent each SKU that changed since, once.
+#[tokio::test]
+async fn subscribe_shows_by_sku_what_changed_before_the_changes_that_are_kept() {
+    let shop = Shop::open().await;
+    shop.channel("WEB", &["WH"]).await;
+    for (sku, version) in [("A", 1), ("B", 1), ("C", 1), ("B", 2), ("C", 2)] {
+        shop.announce_stock(sku, "WH", version * 10, version).await;
+        shop.wait_for_listing("WEB", sku, |listing| listing.available == version * 10).await;
+    }
+    let skus = async |cursor: &str| {
+        let (listings, end) = catch_up(&mut shop.subscribe("WEB", cursor).await).await;
+        assert_eq!(end, "c1.WEB.5");
+        listings.into_iter().map(|listing| listing.sku).collect::<Vec<_>>()
+    };
+    assert_eq!(skus("c1.WEB.1").await, ["B", "C"]);
+    shop.pool.execute("DELETE FROM channels.changes WHERE last_seq <= 4").await.unwrap();
+    assert_eq!(skus("c1.WEB.1").await, ["B", "C"]);
+    assert_eq!(skus("c1.WEB.4").await, ["C"]);
+    assert_eq!(skus("").await, ["A", "B", "C"]);
+    shop.stop().await;
+}
+
+#[tokio::test]
+async fn changes_that_nobody_needs_are_given_up() {
+    let shop = Shop::open().await;
+    shop.channel("WEB", &["WH"]).await;
+    for sku in ["A", "B"] {
+        shop.announce_stock(sku, "WH", 10, 1).await;
+        shop.wait_for_listing("WEB", sku, |_| true).await;
+    }
+    // As if A had changed very often.
+    shop.pool.execute("UPDATE channels.listings SET version = version + 100000 WHERE sku = 'A'").await.unwrap();
+    shop.pool.execute("UPDATE channels.channels SET last_seq = last_seq + 100000").await.unwrap();
+    shop.announce_stock("B", "WH", 20, 2).await;
+    shop.wait_for_listing("WEB", "B", |listing| listing.available == 20).await;
+    let kept: Vec<i64> =
+        sqlx::query_scalar("SELECT last_seq FROM channels.changes ORDER BY last_seq").fetch_all(&shop.pool).await.unwrap();
+    assert_eq!(kept, [100_003]);
     shop.stop().await;
 }
 

@@ -28,38 +28,43 @@ async fn each_check_names_what_breaks_it() {
         (
             "UPDATE channels.stock_facts SET available = 6 WHERE sku = 'A'",
             "UPDATE channels.stock_facts SET available = 5 WHERE sku = 'A'",
-            ("CH1", a()),
+            vec![("CH1", a())],
         ),
         (
             "UPDATE channels.price_facts SET unit_price_micros = 99",
             "UPDATE channels.price_facts SET unit_price_micros = 100",
-            ("CH1", a()),
+            vec![("CH1", a())],
         ),
         (
             "INSERT INTO channels.stock_facts VALUES ('C', 'WH', 0, 1, now())",
             "DELETE FROM channels.stock_facts WHERE sku = 'C'",
-            ("CH1", vec!["WEB/C".to_owned()]),
+            vec![("CH1", vec!["WEB/C".to_owned()])],
         ),
         (
             "UPDATE channels.listings SET seq = seq + 100 WHERE sku = 'A'",
             "UPDATE channels.listings SET seq = seq - 100 WHERE sku = 'A'",
-            ("CH2", vec!["WEB".to_owned()]),
+            vec![("CH2", vec!["WEB".to_owned()]), ("CH4", a())],
+        ),
+        (
+            "UPDATE channels.changes SET skus = '{B}' WHERE last_seq = 3",
+            "UPDATE channels.changes SET skus = '{A}' WHERE last_seq = 3",
+            vec![("CH4", a())],
         ),
         (
             "UPDATE channels.channels SET last_seq = last_seq + 1",
             "UPDATE channels.channels SET last_seq = last_seq - 1",
-            ("CH2", vec!["WEB".to_owned()]),
+            vec![("CH2", vec!["WEB".to_owned()])],
         ),
         (
             "ALTER TABLE channels.listings DROP CONSTRAINT listings_acked_version_check;
              UPDATE channels.listings SET acked_version = version + 1 WHERE sku = 'A'",
             "UPDATE channels.listings SET acked_version = 0",
-            ("CH3", a()),
+            vec![("CH3", a())],
         ),
     ];
     for (damage, mend, expected) in cases {
         sqlx::raw_sql(damage).execute(&shop.pool).await.unwrap();
-        assert_eq!(broken(&shop).await, [expected], "{damage}");
+        assert_eq!(broken(&shop).await, expected, "{damage}");
         sqlx::raw_sql(mend).execute(&shop.pool).await.unwrap();
     }
     shop.stop().await;
