@@ -1,4 +1,7 @@
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
 
 use oneshelf_kit::{
     consumer::Subscription,
@@ -60,6 +63,21 @@ async fn an_event_that_nobody_listens_to_is_kept_in_sight_and_blocks_nobody() {
     shop.append(&names("unheard", 2)).await;
     drained(&shop).await;
     assert_eq!(messages(&rabbit, "oneshelf.unrouted").await, 1, "one pack of two events");
+}
+
+/// However fast commits follow each other, a wave that is not full waits for the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_that_follow_each_other_closely_travel_together() {
+    let (shop, rabbit) = (Shop::open().await, Rabbit::new());
+    let begun = Instant::now();
+    shop.relay(&rabbit);
+    for name in names("close", 100) {
+        shop.append(&[name]).await;
+    }
+    drained(&shop).await;
+    let waves = begun.elapsed().as_millis() / 50 + 1;
+    let sent = messages(&rabbit, "oneshelf.unrouted").await;
+    assert!(u128::from(sent) <= waves, "{sent} messages in the time of {waves} waves");
 }
 
 /// The topology is broken by hand: the exchange has neither a binding nor its alternate.

@@ -121,8 +121,10 @@ async fn changes_that_nobody_needs_are_given_up() {
     shop.pool.execute("UPDATE channels.channels SET last_seq = last_seq + 100000").await.unwrap();
     shop.announce_stock("B", "WH", 20, 2).await;
     shop.wait_for_listing("WEB", "B", |listing| listing.available == 20).await;
-    let kept: Vec<i64> =
-        sqlx::query_scalar("SELECT last_seq FROM channels.changes ORDER BY last_seq").fetch_all(&shop.pool).await.unwrap();
+    let kept: Vec<i64> = sqlx::query_scalar("SELECT last_seq FROM channels.changes ORDER BY last_seq")
+        .fetch_all(&shop.pool)
+        .await
+        .unwrap();
     assert_eq!(kept, [100_003]);
     shop.stop().await;
 }
