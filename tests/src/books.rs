@@ -18,6 +18,7 @@ pub fn subscriptions() -> Vec<Subscription> {
     [
         oneshelf_catalog::consumers::SUBSCRIPTIONS,
         oneshelf_inventory::consumers::SUBSCRIPTIONS,
+        oneshelf_orders::consumers::SUBSCRIPTIONS,
         oneshelf_partners::consumers::SUBSCRIPTIONS,
         oneshelf_loyalty::consumers::SUBSCRIPTIONS,
         oneshelf_channels::consumers::SUBSCRIPTIONS,
@@ -41,6 +42,8 @@ pub async fn effects(pool: &PgPool) -> Vec<String> {
          SELECT ROW(partner_id, price_list_id, state, version)::TEXT FROM catalog.partners
           UNION ALL
          SELECT ROW(channel_id, location_ids, version)::TEXT FROM inventory.channels
+          UNION ALL
+         SELECT ROW(order_id, sku, location_id, quantity)::TEXT FROM orders.order_allocations
           ORDER BY 1",
     )
     .fetch_all(pool)
@@ -56,7 +59,7 @@ pub async fn received(pool: &PgPool, events: &[(String, Uuid)]) -> bool {
         .map(|(key, id)| (subscriptions.iter().filter(|one| one.routing_keys.contains(&key.as_str())).count(), *id))
         .unzip();
     let mut received = 0;
-    for name in ["catalog", "inventory", "partners", "loyalty", "channels"] {
+    for name in ["catalog", "inventory", "orders", "partners", "loyalty", "channels"] {
         received += inbox::count_applied(pool, Schema::new(name), None, &ids).await.expect("the inboxes can be read");
     }
     received == wanted.iter().sum::<usize>() as i64
@@ -99,8 +102,12 @@ pub async fn balanced(pool: &PgPool, clock: &Clock) {
         "WITH allocated AS (
              SELECT l.order_id, l.sku, o.location_id, SUM(l.allocated)::BIGINT AS units
                FROM orders.order_lines AS l JOIN orders.orders AS o USING (order_id)
-              WHERE l.allocated > 0
+              WHERE l.allocated > 0 AND o.hold_version = 0
               GROUP BY 1, 2, 3
+              UNION ALL
+             SELECT a.order_id, a.sku, a.location_id, a.quantity
+               FROM orders.order_allocations AS a JOIN orders.orders AS o USING (order_id)
+              WHERE o.state = 'confirmed'
          ), held AS (
              SELECT l.hold_id AS order_id, l.sku, l.location_id, SUM(l.held)::BIGINT AS units
                FROM inventory.hold_lines AS l JOIN inventory.holds AS h USING (hold_id)

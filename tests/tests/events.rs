@@ -15,11 +15,12 @@ const PUBLISHED: [(&str, &[(&str, &str)]); 5] = [
     ("partners", oneshelf_partners::PUBLISHED),
 ];
 
-const SUBSCRIPTIONS: [(&str, &[Subscription]); 5] = [
+const SUBSCRIPTIONS: [(&str, &[Subscription]); 6] = [
     ("catalog", oneshelf_catalog::consumers::SUBSCRIPTIONS),
     ("channels", oneshelf_channels::consumers::SUBSCRIPTIONS),
     ("inventory", oneshelf_inventory::consumers::SUBSCRIPTIONS),
     ("loyalty", oneshelf_loyalty::consumers::SUBSCRIPTIONS),
+    ("orders", oneshelf_orders::consumers::SUBSCRIPTIONS),
     ("partners", oneshelf_partners::consumers::SUBSCRIPTIONS),
 ];
 

@@ -46,6 +46,7 @@ impl Town {
         for queues in [
             oneshelf_catalog::consumers::SUBSCRIPTIONS,
             oneshelf_inventory::consumers::SUBSCRIPTIONS,
+            oneshelf_orders::consumers::SUBSCRIPTIONS,
             oneshelf_partners::consumers::SUBSCRIPTIONS,
             oneshelf_loyalty::consumers::SUBSCRIPTIONS,
             oneshelf_channels::consumers::SUBSCRIPTIONS,
@@ -225,6 +226,44 @@ async fn a_tills_sales_are_facts_however_often_they_are_sent() {
     town.shows(STORE, "A", 4, 500).await;
     assert_eq!(town.shop.level(STORE, "A").await.unwrap(), (4, 0, 0));
     town.has_points(30).await;
+    town.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orders_units_move_and_both_services_say_so() {
+    let mut town = Town::open().await;
+    let order = town.place(WEB, "", MEMBER, &[("A", 5), ("B", 1)]).await;
+    let request = inventory::MoveHoldRequest {
+        request_id: town.shop.id(),
+        hold_id: order.order_id.clone(),
+        moves: vec![inventory::HoldMove {
+            sku: "A".to_owned(),
+            source_location_id: WAREHOUSE.to_owned(),
+            target_location_id: STORE.to_owned(),
+            quantity: 3,
+        }],
+    };
+    town.shop.inventory.move_hold(request).await.unwrap();
+    let get = orders::GetOrderRequest { order_id: order.order_id.clone() };
+    let shop = &mut town.shop;
+    let moved = wait_for("the order to hear of it", SOON, async || {
+        let order = shop.orders.get_order(get.clone()).await.unwrap().into_inner().order.unwrap();
+        (!order.allocations.is_empty()).then_some(order)
+    })
+    .await;
+    let places: Vec<_> =
+        moved.allocations.iter().map(|one| (one.sku.as_str(), one.location_id.as_str(), one.quantity)).collect();
+    let mut expected = [("A", STORE, 3), ("A", WAREHOUSE, 2), ("B", WAREHOUSE, 1)];
+    expected.sort_unstable();
+    assert_eq!(places, expected);
+    books::drained(town.db.pool(), SOON).await;
+    books::balanced(town.db.pool(), &town.clock).await;
+
+    let request = town.shop.shipment(&order.order_id);
+    town.shop.orders.ship_order(request).await.unwrap();
+    assert_eq!(town.shop.level(WAREHOUSE, "A").await.unwrap(), (8, 0, 0));
+    assert_eq!(town.shop.level(STORE, "A").await.unwrap(), (0, 0, 0));
+    town.shows(STORE, "A", 0, 500).await;
     town.close().await;
 }
 

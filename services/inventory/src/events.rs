@@ -1,5 +1,7 @@
 //! What the outside hears: the only translator from domain events to public ones.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use oneshelf_kit::outbox::{EventIds, OutboxEvent};
 use oneshelf_proto::inventory::v1 as proto;
@@ -11,6 +13,8 @@ use crate::{
     domain::{
         consignment::{Cause, Entry, Side},
         event::Event,
+        hold::StockHold,
+        stock_level::LevelKey,
         threshold::{Crossing, CrossingKind},
     },
     time::timestamp,
@@ -18,6 +22,7 @@ use crate::{
 
 pub const STOCK_LEVEL_CHANGED: &str = "inventory.stock_level.changed.v1";
 pub const HOLD_EXPIRED: &str = "inventory.hold.expired.v1";
+pub const HOLD_MOVED: &str = "inventory.hold.moved.v1";
 pub const PROMISE_FILLED: &str = "inventory.promise.filled.v1";
 pub const STOCK_RAN_LOW: &str = "inventory.channel_stock.ran_low.v1";
 pub const STOCK_RAN_OUT: &str = "inventory.channel_stock.ran_out.v1";
@@ -37,6 +42,7 @@ pub const PUBLISHED: &[(&str, &str)] = &[
     (STOCK_RECOVERED, "oneshelf.inventory.v1.StockRecovered"),
     (CONSIGNMENT_SOLD, "oneshelf.inventory.v1.ConsignmentSold"),
     (CONSIGNMENT_RETURNED, "oneshelf.inventory.v1.ConsignmentReturned"),
+    (HOLD_MOVED, "oneshelf.inventory.v1.HoldMoved"),
 ];
 
 /// Outbox rows for a group's events.
@@ -90,6 +96,7 @@ pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<Outbo
                 .encode_to_vec(),
                 effective_at: *expired_at,
             },
+            Event::HoldMoved { hold } => moved(ids.give(), hold, now),
             Event::PromiseFilled { key, claim, filled } => OutboxEvent {
                 event_id: ids.give(),
                 routing_key: PROMISE_FILLED,
@@ -112,6 +119,37 @@ pub fn publish(events: &[Event], clock: &Clock, now: DateTime<Utc>) -> Vec<Outbo
             Event::ConsignmentSettled(entry) => settled(ids.give(), entry),
         })
         .collect()
+}
+
+fn moved(event_id: Uuid, hold: &StockHold, now: DateTime<Utc>) -> OutboxEvent {
+    let mut units = BTreeMap::<&LevelKey, i64>::new();
+    for (line, held) in hold.lines.iter().zip(hold.promise.granted()).filter(|(_, held)| **held > 0) {
+        *units.entry(&line.key).or_default() += held;
+    }
+    OutboxEvent {
+        event_id,
+        routing_key: HOLD_MOVED,
+        event_type: PUBLISHED[9].1,
+        aggregate_id: hold.hold_id.to_string(),
+        aggregate_version: hold.moves.into(),
+        payload: proto::HoldMoved {
+            hold_id: hold.hold_id.to_string(),
+            channel_id: hold.channel.as_ref().map_or_else(String::new, ChannelId::to_string),
+            reference: hold.reference.clone(),
+            version: hold.moves.into(),
+            units: units
+                .into_iter()
+                .map(|(key, held)| proto::HeldUnits {
+                    sku: key.sku.to_string(),
+                    location_id: key.location.to_string(),
+                    quantity: held,
+                })
+                .collect(),
+            move_time: Some(timestamp(now)),
+        }
+        .encode_to_vec(),
+        effective_at: now,
+    }
 }
 
 fn settled(event_id: Uuid, entry: &Entry) -> OutboxEvent {

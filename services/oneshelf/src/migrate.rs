@@ -44,6 +44,7 @@ pub fn subscriptions() -> Vec<Subscription> {
     [
         oneshelf_catalog::consumers::SUBSCRIPTIONS,
         oneshelf_inventory::consumers::SUBSCRIPTIONS,
+        oneshelf_orders::consumers::SUBSCRIPTIONS,
         oneshelf_partners::consumers::SUBSCRIPTIONS,
         oneshelf_loyalty::consumers::SUBSCRIPTIONS,
         oneshelf_channels::consumers::SUBSCRIPTIONS,

@@ -15,10 +15,12 @@
 //! `usecases/drive_process` takes the steps at once → answer. If the process dies in between, or a remote is away, the
 //! timer (`jobs/redrive`) goes on from the stored step through the same code.
 //!
-//! Nothing is consumed: inventory's only event that names orders concerns soft holds, and orders use hard ones.
+//! What is consumed: inventory's word that it moved an order's units to other locations (`consumers/`). Until it arrives an
+//! order's units may be elsewhere than the order says; a despatch does not mind, it takes them wherever inventory has them.
 
 pub mod clients;
 pub mod config;
+pub mod consumers;
 pub mod domain;
 pub mod events;
 pub mod grpc;

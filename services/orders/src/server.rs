@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use futures::FutureExt as _;
 use oneshelf_kit::{
     Chassis,
     auth::service_key,
     config::ClientConfig,
+    consumer,
     grpc::Mounted,
     pg, relay,
     retention::{self, Retention},
@@ -19,6 +21,7 @@ use tokio::sync::Notify;
 use crate::{
     clients::{inventory::Inventory, partners::Partners},
     config::Config,
+    consumers,
     grpc::OrdersGrpc,
     jobs,
     usecases::Orders,
@@ -50,6 +53,18 @@ pub async fn start(cfg: &Config, remotes: &Remotes, quotes: KeyRing, chassis: &C
     let (lifecycle, clock) = (&chassis.lifecycle, chassis.clock.clone());
     let stop = || lifecycle.soft().clone();
     lifecycle.spawn("orders relay", relay::run(pool.clone(), schema, chassis.broker.clone(), clock.clone(), stop()));
+    lifecycle.spawn(
+        "orders hold moved",
+        consumer::run(
+            chassis.broker.clone(),
+            pool.clone(),
+            schema,
+            clock.clone(),
+            stop(),
+            consumers::HOLD_MOVED,
+            |conn, events| consumers::hold_moved(conn, events).boxed(),
+        ),
+    );
     lifecycle.spawn("orders retention", retention::run(pool.clone(), schema, clock, Retention::default(), stop()));
     let every = Duration::from_millis(cfg.redrive_every_ms);
     lifecycle.spawn("orders redrive", jobs::redrive::run(orders.clone(), every, cfg.redrive_at_once, stop()));

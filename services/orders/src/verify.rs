@@ -19,6 +19,7 @@ pub async fn verify(pool: &PgPool, now: DateTime<Utc>) -> Result<Vec<Check>, sql
     Ok(vec![
         lines_add_up(pool).await?,
         lines_fit_state(pool).await?,
+        moved_units_are_allocated(pool).await?,
         order_totals_readd(pool).await?,
         return_totals_readd(pool).await?,
         refunds_are_what_was_paid(pool).await?,
@@ -97,6 +98,51 @@ async fn lines_fit_state(pool: &PgPool) -> Result<Check, sqlx::Error> {
     Ok(Check {
         id: "L1",
         what: "a line's units stand where its order's state says",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+/// Of orders whose units were moved, by (order, SKU).
+async fn moved_units_are_allocated(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH moved AS (
+            SELECT order_id
+            FROM orders.orders
+            WHERE hold_version > 0
+              AND state = 'confirmed'
+        )
+        , lines AS (
+            SELECT order_id, sku, SUM(allocated) AS units
+            FROM orders.order_lines
+            JOIN moved USING (order_id)
+            GROUP BY order_id, sku
+        )
+        , placed AS (
+            SELECT order_id, sku, SUM(quantity) AS units
+            FROM orders.order_allocations
+            JOIN moved USING (order_id)
+            GROUP BY order_id, sku
+        )
+        , judged AS (
+            SELECT order_id || ' ' || sku AS name
+                 , lines.units IS NOT DISTINCT FROM placed.units AS holds
+            FROM lines
+            FULL JOIN placed USING (order_id, sku)
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+        FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "L2",
+        what: "where an order's moved units are adds up to what its lines have allocated",
         checked: row.checked,
         violations: row.violations,
         offenders: row.offenders.unwrap_or_default(),

@@ -6,6 +6,7 @@ use oneshelf_values::{ChannelId, HoldId};
 use super::{
     consignment::Entry,
     future::Claim,
+    hold::StockHold,
     stock_level::{Level, LevelKey},
     threshold::Crossing,
 };
@@ -16,6 +17,8 @@ pub enum Event {
     LevelChanged { key: LevelKey, level: Level, figures: Figures },
     /// A soft hold's time ran out and its units went back.
     HoldExpired { hold_id: HoldId, channel: Option<ChannelId>, reference: String, expired_at: DateTime<Utc> },
+    /// Units of a hard hold went to other locations: the hold as it is now.
+    HoldMoved { hold: Box<StockHold> },
     /// Goods that came in went to a promise that waited for them; the claim is what it waits for still.
     PromiseFilled { key: LevelKey, claim: Claim, filled: i64 },
     /// What a channel may sell of a SKU crossed a threshold.

@@ -30,7 +30,7 @@ use super::{
     error::{Refusal, ShortLine},
     event::{Event, Figures},
     future::{Claim, Future},
-    hold::StockHold,
+    hold::{StockHold, WantedUnits},
     inbound::Inbound,
     kit::{self, Kit, KitLevel},
     ledger::{Account, Movement},
@@ -145,7 +145,7 @@ pub struct HoldStock {
 pub struct CommitHold {
     pub hold_id: HoldId,
     /// `None`: everything. Else these; what is not named is released.
-    pub lines: Option<Vec<(LevelKey, i64)>>,
+    pub lines: Option<Vec<WantedUnits>>,
     pub effective_at: DateTime<Utc>,
 }
 

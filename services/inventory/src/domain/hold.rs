@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use oneshelf_values::{
-    ChannelId, Hold, HoldId, HoldRefusal, HoldState, HoldTerms, PartnerId, ShopperId,
+    ChannelId, Hold, HoldId, HoldRefusal, HoldState, HoldTerms, LocationId, PartnerId, ShopperId, Sku,
     hold::{Resolution, Standing},
 };
 
@@ -75,6 +75,29 @@ pub struct GrantedLine {
     pub held: i64,
 }
 
+/// What to take of a hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedUnits {
+    pub sku: Sku,
+    /// `None`: wherever the hold has units of it, first lines first. So whoever knows what was held need not know whether
+    /// units have been moved meanwhile.
+    pub location: Option<LocationId>,
+    pub quantity: i64,
+}
+
+#[cfg(test)]
+impl From<(LevelKey, i64)> for WantedUnits {
+    fn from((key, quantity): (LevelKey, i64)) -> Self {
+        Self { sku: key.sku, location: Some(key.location), quantity }
+    }
+}
+
+impl WantedUnits {
+    fn covers(&self, key: &LevelKey) -> bool {
+        self.sku == key.sku && self.location.as_ref().is_none_or(|location| *location == key.location)
+    }
+}
+
 /// Stands for the fingerprint of a hold that no HoldStock asked for but a document took: no digest is all zeros. Such a
 /// hold is its document's to resolve, and nobody else's.
 pub const OWNED: [u8; 32] = [0; 32];
@@ -104,6 +127,8 @@ pub struct StockHold {
     pub sourced: Option<Box<Sourced>>,
     /// Set once units moved to other locations.
     pub first_lines: Option<Vec<GrantedLine>>,
+    /// How often units were moved: the version of what is told about it.
+    pub moves: i32,
 }
 
 impl StockHold {
@@ -155,12 +180,8 @@ impl StockHold {
         }
     }
 
-    /// Takes units per (SKU, location), or everything, and releases the rest.
-    pub(super) fn commit(
-        &mut self,
-        wanted: Option<&[(LevelKey, i64)]>,
-        now: DateTime<Utc>,
-    ) -> Result<Resolution, Refusal> {
+    /// Takes the units that are wanted, or everything, and releases the rest.
+    pub(super) fn commit(&mut self, wanted: Option<&[WantedUnits]>, now: DateTime<Utc>) -> Result<Resolution, Refusal> {
         let amounts = match wanted {
             None => self.promise.granted().to_vec(),
             Some(wanted) => self.amounts(wanted)?,
@@ -189,16 +210,16 @@ impl StockHold {
         parts.filter_map(move |(line, held)| held.part_of.filter(|part| part.kit == kit).map(|part| (line, part.units)))
     }
 
-    /// Spreads what is wanted per (SKU, location) over the lines, first lines first: a hold may name a key twice. A kit's
+    /// Spreads what is wanted over the lines, first lines first: a hold may name a key twice. A kit's
     /// key takes of all its parts; a component's takes of lines that were asked for by themselves first, and then of kits,
     /// which must stay whole.
-    fn amounts(&self, wanted: &[(LevelKey, i64)]) -> Result<Vec<i64>, Refusal> {
+    fn amounts(&self, wanted: &[WantedUnits]) -> Result<Vec<i64>, Refusal> {
         let granted = self.promise.granted();
         let mut amounts = vec![0; granted.len()];
-        for (place, (key, quantity)) in wanted.iter().enumerate() {
-            let mut left = *quantity;
+        for (place, wanted) in wanted.iter().enumerate() {
+            let mut left = wanted.quantity;
             let mut free = 0;
-            for (kit, _) in self.kits.iter().enumerate().filter(|(_, kit)| kit.key == *key) {
+            for (kit, _) in self.kits.iter().enumerate().filter(|(_, kit)| wanted.covers(&kit.key)) {
                 let room =
                     self.parts(kit).map(|(line, units)| (granted[line] - amounts[line]) / units).min().unwrap_or(0);
                 let taken = room.min(left);
@@ -209,7 +230,7 @@ impl StockHold {
                 free += room;
             }
             for of_kits in [false, true] {
-                let named = |line: &HoldLine| line.part_of.is_some() == of_kits && line.key == *key;
+                let named = |line: &HoldLine| line.part_of.is_some() == of_kits && wanted.covers(&line.key);
                 for (index, _) in self.lines.iter().enumerate().filter(|(_, line)| named(line)) {
                     let room = granted[index] - amounts[index];
                     let taken = room.min(left);
@@ -219,7 +240,7 @@ impl StockHold {
                 }
             }
             if left > 0 {
-                return Err(Refusal::CommitExceedsHold { line: place, held: free, requested: *quantity });
+                return Err(Refusal::CommitExceedsHold { line: place, held: free, requested: wanted.quantity });
             }
         }
         for (kit, line) in self.kits.iter().enumerate() {

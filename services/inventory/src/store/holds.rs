@@ -35,6 +35,7 @@ struct HoldRow {
     resolved_at: Option<DateTime<Utc>>,
     sourcing: Option<Json<SourcedRow>>,
     granted_lines: Option<Json<Vec<GrantedLineRow>>>,
+    moves: i32,
 }
 
 /// SKU, location, requested, held, available, version: a line as it was first granted.
@@ -135,6 +136,7 @@ fn hold_from(row: HoldRow, lines: Vec<LineRow>) -> Result<StockHold, sqlx::Error
         created_at: row.created_at,
         sourced: row.sourcing.map(|Json(row)| row.try_into().map(Box::new)).transpose()?,
         first_lines: row.granted_lines.map(|Json(rows)| rows.into_iter().map(granted_line).collect()).transpose()?,
+        moves: row.moves,
     })
 }
 
@@ -229,6 +231,7 @@ pub async fn lock_holds(conn: &mut PgConnection, hold_ids: &[Uuid]) -> Result<Ha
              , resolved_at
              , sourcing AS "sourcing: Json<SourcedRow>"
              , granted_lines AS "granted_lines: Json<Vec<GrantedLineRow>>"
+             , moves
           FROM inventory.holds
          WHERE hold_id = ANY ($1)
          ORDER BY hold_id
@@ -261,6 +264,7 @@ pub async fn find_hold(conn: &mut PgConnection, hold_id: HoldId) -> Result<Optio
              , resolved_at
              , sourcing AS "sourcing: Json<SourcedRow>"
              , granted_lines AS "granted_lines: Json<Vec<GrantedLineRow>>"
+             , moves
           FROM inventory.holds
          WHERE hold_id = $1
         "#,
@@ -561,13 +565,15 @@ pub async fn replace_moved_lines(conn: &mut PgConnection, holds: &[StockHold]) -
         UPDATE inventory.holds
            SET granted_lines = moved.granted_lines
              , sourcing = moved.sourcing
-          FROM UNNEST($1::UUID[], $2::JSONB[], $3::JSONB[]) AS moved (hold_id, granted_lines, sourcing)
+             , moves = moved.moves
+          FROM UNNEST($1::UUID[], $2::JSONB[], $3::JSONB[], $4::INT[]) AS moved (hold_id, granted_lines, sourcing, moves)
          WHERE holds.hold_id = moved.hold_id
         "#,
         &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
         &holds.iter().map(|hold| Json(first(hold))).collect::<Vec<_>>() as &[Json<Vec<GrantedLineRow>>],
         &holds.iter().map(|hold| hold.sourced.as_deref().map(|sourced| Json(sourced.into()))).collect::<Vec<_>>()
             as &[Option<Json<SourcedRow>>],
+        &holds.iter().map(|hold| hold.moves).collect::<Vec<_>>(),
     )
     .execute(&mut *conn)
     .await?;

@@ -7,8 +7,7 @@ use oneshelf_values::HoldId;
 use super::{Error, Inventory, execute::Job, hold_stock::hold_of};
 use crate::domain::{
     group::{Command, CommitHold},
-    hold::StockHold,
-    stock_level::LevelKey,
+    hold::{StockHold, WantedUnits},
 };
 
 /// What is to be taken of a hold.
@@ -16,7 +15,7 @@ use crate::domain::{
 pub struct Commit {
     pub hold_id: HoldId,
     /// `None`: everything.
-    pub lines: Option<Vec<(LevelKey, i64)>>,
+    pub lines: Option<Vec<WantedUnits>>,
     /// `None`: now. Anything else needs the permission to backdate.
     pub effective_at: Option<DateTime<Utc>>,
 }

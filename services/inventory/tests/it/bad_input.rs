@@ -125,7 +125,7 @@ async fn holds(shelf: &mut Shelf) -> Vec<Good> {
                 effective_time: yesterday(shelf),
             },
         )
-        .optional(&["lines", "lines.quantity", "effective_time"])
+        .optional(&["lines", "lines.location_id", "lines.quantity", "effective_time"])
         .at_most(&[("lines", 2_000)]),
         Good::new("ReleaseHold", &pb::ReleaseHoldRequest { request_id: shelf.id(), hold_id: to_release }),
         Good::new(

@@ -43,6 +43,7 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("stock_levels_version_check", "stock_levels", r#"{"version": -1}"#),
     ("holds_kind_check", "holds", r#"{"kind": "firm"}"#),
     ("holds_state_check", "holds", r#"{"state": "lost"}"#),
+    ("holds_moves_check", "holds", r#"{"moves": -1}"#),
     ("hold_lines_available_check", "hold_lines", r#"{"available": -1}"#),
     (
         "hold_lines_kit_check",

@@ -470,6 +470,58 @@ async fn move_hold_holds_units_once_and_the_past_stays_right() {
 }
 
 #[tokio::test]
+async fn an_orders_moved_units_are_told_and_taken_wherever_they_are() {
+    let mut shelf = network().await;
+    shelf.receive("NEAR", &[("A", 5), ("B", 2)]).await;
+    shelf.receive("MID", &[("A", 4), ("B", 2)]).await;
+    let hold = shelf.held(wanted(&shelf, &[("A", 5), ("B", 2)])).await;
+    let soft =
+        shelf.held(pb::HoldStockRequest { kind: pb::HoldKind::Soft.into(), ..wanted(&shelf, &[("A", 1)]) }).await;
+    for (hold, moves) in [
+        (&hold, vec![("A", "NEAR", "MID", 2), ("B", "NEAR", "MID", 2)]),
+        (&hold, vec![("B", "MID", "NEAR", 1)]),
+        (&soft, vec![("A", "MID", "NEAR", 1)]),
+    ] {
+        shelf.client.move_hold(moving(&shelf, hold, &moves)).await.unwrap();
+    }
+    let told: Vec<pb::HoldMoved> = shelf.events(&hold.hold_id, "inventory.hold.moved.v1").await;
+    let units = |told: &pb::HoldMoved| {
+        let units = told.units.iter();
+        units.map(|one| (one.sku.clone(), one.location_id.clone(), one.quantity)).collect::<Vec<_>>()
+    };
+    let at = |sku: &str, location: &str, quantity| (sku.to_owned(), location.to_owned(), quantity);
+    assert_eq!(told.iter().map(|told| told.version).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(units(&told[0]), [at("A", "MID", 2), at("A", "NEAR", 3), at("B", "MID", 2)]);
+    assert_eq!(units(&told[1]), [at("A", "MID", 2), at("A", "NEAR", 3), at("B", "MID", 1), at("B", "NEAR", 1)]);
+    let of_cart: Vec<pb::HoldMoved> = shelf.events(&soft.hold_id, "inventory.hold.moved.v1").await;
+    assert_eq!(of_cart, [], "a cart has nobody who waits for it");
+
+    let take = |sku: &str, location_id: &str, quantity| pb::CommitLine {
+        sku: sku.to_owned(),
+        location_id: location_id.to_owned(),
+        quantity,
+    };
+    let commit = |shelf: &Shelf, lines| pb::CommitHoldRequest {
+        request_id: shelf.id(),
+        hold_id: hold.hold_id.clone(),
+        lines,
+        effective_time: None,
+    };
+    for too_much in [vec![take("A", "", 6)], vec![take("A", "MID", 2), take("A", "", 4)], vec![take("A", "FAR", 1)]] {
+        let status = shelf.client.commit_hold(commit(&shelf, too_much)).await.unwrap_err();
+        assert_eq!(reason(&status), "COMMIT_EXCEEDS_HOLD");
+    }
+    // Named places first, the rest from wherever it is.
+    let request = commit(&shelf, vec![take("A", "MID", 1), take("A", "", 3), take("B", "", 2)]);
+    let committed = shelf.client.commit_hold(request).await.unwrap().into_inner().hold.unwrap();
+    assert_eq!(committed.lines.iter().map(|line| line.committed).sum::<i64>(), 6);
+    assert_eq!(level(&mut shelf, "A", "NEAR").await, (2, 1), "three left, and the cart's one is still held");
+    assert_eq!(level(&mut shelf, "A", "MID").await, (3, 0));
+    assert_eq!((level(&mut shelf, "B", "NEAR").await, level(&mut shelf, "B", "MID").await), ((1, 0), (1, 0)));
+    shelf.verify().await;
+}
+
+#[tokio::test]
 async fn a_move_that_cannot_be_made_whole_changes_nothing() {
     let mut shelf = network().await;
     shelf.receive("NEAR", &[("A", 5)]).await;

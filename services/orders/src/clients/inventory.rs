@@ -49,7 +49,7 @@ impl Inventory {
         Ok(())
     }
 
-    /// Takes `units` of the order's hold out of stock and releases the rest.
+    /// Takes `units` of the order's hold out of stock, wherever inventory has them by now, and releases the rest.
     pub async fn commit_hold(
         &self,
         request_id: Uuid,
@@ -65,7 +65,7 @@ impl Inventory {
                 .iter()
                 .map(|line| CommitLine {
                     sku: line.sku.to_string(),
-                    location_id: order.location.to_string(),
+                    location_id: String::new(),
                     quantity: line.quantity,
                 })
                 .collect(),

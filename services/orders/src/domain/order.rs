@@ -84,6 +84,26 @@ pub struct Order {
     pub effective_at: DateTime<Utc>,
     pub created_at: DateTime<Utc>,
     pub version: i64,
+    /// Where allocated units are once inventory moved some; empty: all at `location`.
+    pub allocations: Vec<Allocation>,
+}
+
+/// Units of a SKU that inventory holds for an order at a location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allocation {
+    pub sku: Sku,
+    pub location: LocationId,
+    pub quantity: i64,
+}
+
+/// Where an order's units are, as inventory told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MovedHold {
+    pub order_id: OrderId,
+    /// Of the hold: how often it was moved.
+    pub version: i64,
+    /// All that is held, each (SKU, location) once.
+    pub allocations: Vec<Allocation>,
 }
 
 /// Goods of one SKU.
@@ -272,6 +292,7 @@ impl Order {
     pub fn as_confirmed(mut self) -> Self {
         self.state = State::Confirmed;
         self.version = CONFIRMED_VERSION;
+        self.allocations.clear();
         for line in &mut self.lines {
             line.allocated = line.ordered;
             (line.unallocated, line.shipping, line.shipped, line.cancelled, line.returned) = (0, 0, 0, 0, 0);
@@ -355,6 +376,7 @@ mod tests {
             effective_at: now,
             created_at: now,
             version: 1,
+            allocations: Vec::new(),
         }
     }
 

@@ -89,6 +89,7 @@ impl Ticket {
             effective_at: self.sold_at,
             created_at: now,
             version: 1,
+            allocations: Vec::new(),
         })
     }
 }

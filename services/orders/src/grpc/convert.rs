@@ -18,7 +18,7 @@ use tonic::Status;
 
 use crate::{
     domain::{
-        order::{Fee, Filter, Order, Origin, ShipUnits, State, total},
+        order::{Allocation, Fee, Filter, Order, Origin, ShipUnits, State, total},
         returns::{Item, Return, ReturnRequest},
         ticket::{Ticket, TicketLine},
     },
@@ -526,6 +526,19 @@ pub fn order_message(order: Order) -> proto::Order {
             .collect(),
         fees: fee_messages(order.fees, currency),
         reference: order.reference,
+        allocations: if matches!(order.state, State::Confirmed | State::Shipping | State::Cancelling) {
+            order.allocations.into_iter().map(allocation_message).collect()
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+fn allocation_message(allocation: Allocation) -> proto::OrderAllocation {
+    proto::OrderAllocation {
+        sku: allocation.sku.into(),
+        location_id: allocation.location.into(),
+        quantity: allocation.quantity,
     }
 }
 

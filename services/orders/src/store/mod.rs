@@ -1,6 +1,7 @@
 //! All SQL of the service. Functions on `&mut PgConnection` are part of the caller's transaction; those on `&PgPool` are
 //! statements of their own. Statements take arrays: an order of 2,000 lines costs as many round trips as one of one.
 
+pub mod allocations;
 pub mod orders;
 pub mod processes;
 pub mod returns;

@@ -318,6 +318,7 @@ struct Row {
     effective_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
     version: i64,
+    hold_version: i64,
 }
 
 impl Row {
@@ -358,6 +359,7 @@ impl Row {
             effective_at: self.effective_at,
             created_at: self.created_at,
             version: self.version,
+            allocations: Vec::new(),
         })
     }
 }
@@ -367,7 +369,7 @@ fn stored<T: std::str::FromStr>(column: &'static str, order_id: Uuid, text: &str
 }
 
 /// Orders with their lines and fees, in the order of `ids`; unknown ones are left out. Three statements, whatever the
-/// number.
+/// number, and a fourth where units of some were moved.
 pub async fn find_all(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Order>, sqlx::Error> {
     let rows = sqlx::query_as!(
         Row,
@@ -375,7 +377,7 @@ pub async fn find_all(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Order
         SELECT order_id, state, channel_id, location_id, partner_id, member_id, reference, currency
              , goods_total_minor, fee_total_minor, quote_id, book_version, device_id, ticket_no
              , refusal_code, refusal_reason, refusal_message, refusal_details, cancel_reason, tracking_number
-             , effective_at, created_at, version
+             , effective_at, created_at, version, hold_version
         FROM orders.orders
         JOIN UNNEST($1::UUID[]) WITH ORDINALITY AS wanted (order_id, nth) USING (order_id)
         ORDER BY nth
@@ -384,6 +386,7 @@ pub async fn find_all(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Order
     )
     .fetch_all(&mut *conn)
     .await?;
+    let moved: Vec<Uuid> = rows.iter().filter(|row| row.hold_version > 0).map(|row| row.order_id).collect();
     let mut orders = rows.into_iter().map(Row::parse).collect::<Result<Vec<_>, _>>()?;
     let places: HashMap<OrderId, usize> =
         orders.iter().enumerate().map(|(place, order)| (order.order_id, place)).collect();
@@ -426,7 +429,7 @@ pub async fn find_all(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Order
         "#,
         ids,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
     for row in fees {
         let Some(place) = places.get(&row.order_id.into()) else { continue };
@@ -437,6 +440,11 @@ pub async fn find_all(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Order
             unit_price_micros: row.unit_price_micros,
             total_minor: row.total_minor,
         });
+    }
+    if !moved.is_empty() {
+        for (order_id, allocations) in super::allocations::find_all(conn, &moved).await? {
+            orders[places[&order_id]].allocations = allocations;
+        }
     }
     Ok(orders)
 }
@@ -489,7 +497,7 @@ pub async fn read_one_moment(conn: &mut PgConnection) -> Result<(), sqlx::Error>
     sqlx::query!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").execute(conn).await.map(drop)
 }
 
-/// Units of a SKU that an order has allocated at its location.
+/// Units of a SKU that an order has allocated at a location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allocated {
     pub order_id: OrderId,
@@ -498,21 +506,36 @@ pub struct Allocated {
     pub quantity: i64,
 }
 
-/// What all orders have allocated, by (order, SKU); orders that a process is working on are left out, because their
-/// holds may be a step ahead.
+/// What all orders have allocated, by (order, SKU, location); orders that a process is working on are left out, because
+/// their holds may be a step ahead. Of orders whose units were moved: where they are, as far as heard.
 pub fn stream_allocated(pool: &PgPool) -> impl Stream<Item = Result<Allocated, sqlx::Error>> + '_ {
     sqlx::query!(
         r#"
-        SELECT orders.order_id
-             , sku
-             , location_id
-             , SUM(allocated)::BIGINT AS "quantity!"
-        FROM orders.order_lines
-        JOIN orders.orders USING (order_id)
-        WHERE allocated > 0
-          AND state = 'confirmed'
-        GROUP BY orders.order_id, sku
-        ORDER BY orders.order_id, sku COLLATE "C"
+        SELECT order_id AS "order_id!"
+             , sku AS "sku!"
+             , location_id AS "location_id!"
+             , quantity AS "quantity!"
+        FROM (
+            SELECT orders.order_id
+                 , sku
+                 , location_id
+                 , SUM(allocated)::BIGINT AS quantity
+            FROM orders.order_lines
+            JOIN orders.orders USING (order_id)
+            WHERE allocated > 0
+              AND state = 'confirmed'
+              AND hold_version = 0
+            GROUP BY orders.order_id, sku
+            UNION ALL
+            SELECT order_id
+                 , sku
+                 , order_allocations.location_id
+                 , quantity
+            FROM orders.order_allocations
+            JOIN orders.orders USING (order_id)
+            WHERE state = 'confirmed'
+        ) AS allocated
+        ORDER BY order_id, sku COLLATE "C", location_id COLLATE "C"
         "#,
     )
     .fetch(pool)

@@ -34,6 +34,7 @@ use crate::{
 };
 
 /// What a process works on.
+#[expect(clippy::large_enum_variant, reason = "nearly every process works on an order")]
 #[derive(Debug, Clone)]
 pub(crate) enum Subject {
     Order(Order),

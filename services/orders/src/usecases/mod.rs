@@ -10,6 +10,7 @@ pub mod record_sales;
 pub mod redrive;
 pub mod return_items;
 pub mod ship_order;
+pub mod take_moved_holds;
 
 use std::{sync::Arc, time::Duration};
 

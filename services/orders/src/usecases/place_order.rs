@@ -177,5 +177,6 @@ fn into_order(command: PlaceOrder, effective_at: DateTime<Utc>, now: DateTime<Ut
         effective_at,
         created_at: now,
         version: 1,
+        allocations: Vec::new(),
     })
 }

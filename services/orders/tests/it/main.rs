@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cancel_order;
+mod moved_holds;
 mod place_order;
 mod process;
 mod read_orders;

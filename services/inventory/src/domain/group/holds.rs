@@ -103,6 +103,7 @@ impl Shelf {
             created_at: now,
             sourced,
             first_lines: None,
+            moves: 0,
         };
         if let Some(sourced) = &hold.sourced {
             self.take_days(command, &sourced.days);

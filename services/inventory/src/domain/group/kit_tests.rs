@@ -54,7 +54,7 @@ fn hold(id: u128, allow_partial: bool, lines: Vec<(&str, i64)>) -> Command {
 }
 
 fn commit(id: u128, lines: Option<Vec<(&str, i64)>>) -> Command {
-    let lines = lines.map(|lines| lines.into_iter().map(|(name, units)| (key(name), units)).collect());
+    let lines = lines.map(|lines| lines.into_iter().map(|(name, units)| (key(name), units).into()).collect());
     Command::Commit(CommitHold { hold_id: Uuid::from_u128(id).into(), lines, effective_at: start() })
 }
 

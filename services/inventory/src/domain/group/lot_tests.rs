@@ -66,7 +66,7 @@ fn hold(id: u128, quantity: i64, allow_partial: bool) -> Command {
 }
 
 fn commit(id: u128, quantity: Option<i64>) -> Command {
-    let lines = quantity.map(|quantity| vec![(key(), quantity)]);
+    let lines = quantity.map(|quantity| vec![(key(), quantity).into()]);
     Command::Commit(CommitHold { hold_id: Uuid::from_u128(id).into(), lines, effective_at: start() })
 }
 

@@ -554,7 +554,7 @@ impl World {
                 let Some(hold_id) = picked(&holds, *pick).map(|pick| holds[pick]) else { return };
                 let first = spot_key(self.model.notes[&hold_id].lines[0].0);
                 let verdict = self.model.commit(hold_id, *part, now);
-                let lines = part.map(|units| vec![(first, units)]);
+                let lines = part.map(|units| vec![(first, units).into()]);
                 self.apply(&Command::Commit(CommitHold { hold_id, lines, effective_at }), verdict);
             }
             Step::Release(pick) => {

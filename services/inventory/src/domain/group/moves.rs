@@ -15,6 +15,7 @@ use super::{
     super::{
         availability,
         error::{Refusal, ShortLine},
+        event::Event,
         hold::{GrantedLine, HoldKind, HoldLine, OWNED, StockHold},
         sourcing::NodeDay,
         stock_level::{Level, LevelKey},
@@ -124,6 +125,10 @@ impl Shelf {
                 lots: Vec::new(),
             };
             self.count_fences(old.asker(), &to, leg.units);
+        }
+        // A cart asks where its units are when it is paid; an order has to hear of it.
+        if kind == HoldKind::Hard {
+            self.events.push(Event::HoldMoved { hold: Box::new(hold.clone()) });
         }
         self.changed_holds.insert(hold.hold_id);
         self.moved_holds.insert(hold.hold_id);
@@ -249,6 +254,7 @@ impl Shelf {
             promise: promise.unwrap_or_else(|_| old.promise.clone()),
             lines,
             first_lines: Some(old.first_lines.clone().unwrap_or_else(first)),
+            moves: old.moves + 1,
             ..old.clone()
         }
     }
@@ -267,6 +273,7 @@ impl Shelf {
             kits: Vec::new(),
             sourced: None,
             first_lines: None,
+            moves: 0,
             ..old.clone()
         };
         self.granted.push(move_id);

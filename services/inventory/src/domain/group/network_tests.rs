@@ -140,7 +140,7 @@ impl World {
             Step::Expire { pick: which } => Command::Expire { hold_id: pick(*which)? },
             Step::Commit { pick: which, some } => {
                 let hold_id = pick(*which)?;
-                let first = self.holds[&hold_id].lines.first().map(|line| vec![(line.key.clone(), 1)]);
+                let first = self.holds[&hold_id].lines.first().map(|line| vec![(line.key.clone(), 1).into()]);
                 Command::Commit(CommitHold { hold_id, lines: first.filter(|_| *some), effective_at: now })
             }
             Step::Receive { sku: number, place: at, units } => {

@@ -144,7 +144,7 @@ fn what_a_count_did_not_find_cannot_be_committed() {
     let commit =
         |lines| Command::Commit(CommitHold { hold_id: Uuid::from_u128(1).into(), lines, effective_at: start() });
     assert!(matches!(shelf.apply(&commit(None), start()), Err(Refusal::InsufficientStock { .. })));
-    assert!(shelf.apply(&commit(Some(vec![(key(0, 0), 2)])), start()).is_ok());
+    assert!(shelf.apply(&commit(Some(vec![(key(0, 0), 2).into()])), start()).is_ok());
     assert_eq!(shelf.finish(start()).levels[0].1.sellable, 0);
 }
 
@@ -218,7 +218,7 @@ fn a_fence_counts_what_its_owner_holds_and_buys_and_nothing_else() {
     shelf.apply(&take(3, 4, None), start()).unwrap();
     shelf.apply(&take(4, 5, Some("WEB")), start()).unwrap();
     assert_eq!(used(&shelf), 6);
-    let lines = Some(vec![(key(0, 0), 2)]);
+    let lines = Some(vec![(key(0, 0), 2).into()]);
     let commit = CommitHold { hold_id: Uuid::from_u128(4).into(), lines, effective_at: start() };
     shelf.apply(&Command::Commit(commit), start()).unwrap();
     assert_eq!(used(&shelf), 3, "two bought and one held; three went back");
@@ -583,7 +583,7 @@ proptest! {
                 Step::Commit { pick: picked, part } => pick(picked).map(|hold_id| {
                     let lines = part.map(|quantity| {
                         let hold = &shelf.holds[&hold_id];
-                        vec![(hold.lines[0].key.clone(), quantity)]
+                        vec![(hold.lines[0].key.clone(), quantity).into()]
                     });
                     Command::Commit(CommitHold { hold_id, lines, effective_at: now })
                 }),

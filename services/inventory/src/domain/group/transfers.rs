@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{Account, Answer, Bucket, Cause, Posting, Refusal, Shelf, Taking};
 use crate::domain::{
     document::{DocumentKind, HoldIds},
+    hold::WantedUnits,
     stock_level::LevelKey,
     transfer::{Arrival, Resolution, Transfer, TransferLine, TransferState},
 };
@@ -193,8 +194,10 @@ impl Shelf {
             id: transfer.transfer_id.into(),
             state: transfer.state.as_str(),
         })?;
-        let wanted: Vec<(LevelKey, i64)> =
-            shipped.iter().map(|(sku, quantity)| (transfer.source_key(sku), *quantity)).collect();
+        let wanted: Vec<WantedUnits> = shipped
+            .iter()
+            .map(|(sku, quantity)| WantedUnits { sku: sku.clone(), location: None, quantity: *quantity })
+            .collect();
         let mut hold = self.existing(hold_id)?.clone();
         let resolution = hold.commit(Some(&wanted), now)?;
         let cause = Cause {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     domain::{
         group::HoldStock,
-        hold::{HoldKind, StockHold},
+        hold::{HoldKind, StockHold, WantedUnits},
         sourcing::SourceRequest,
         stock_level::LevelKey,
     },
@@ -153,9 +153,11 @@ pub fn commit(request: &proto::CommitHoldRequest) -> Result<(Key, Commit), Statu
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
-            let location = location(&mut violations, format!("lines[{place}].location_id"), &line.location_id);
+            let location = (!line.location_id.is_empty())
+                .then(|| location(&mut violations, format!("lines[{place}].location_id"), &line.location_id))
+                .flatten();
             let quantity = quantity(&mut violations, format!("lines[{place}].quantity"), line.quantity, 0);
-            Some((LevelKey { sku: sku?, location: location? }, quantity?))
+            Some(WantedUnits { sku: sku?, location, quantity: quantity? })
         })
         .collect::<Vec<_>>();
     let lines = (!request.lines.is_empty()).then_some(lines);

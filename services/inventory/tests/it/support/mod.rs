@@ -149,6 +149,14 @@ impl Shelf {
         newest.event.decode().unwrap()
     }
 
+    /// What was told of an aggregate under a routing key, oldest first.
+    pub async fn events<M: prost::Message + Default>(&self, aggregate_id: &str, routing_key: &str) -> Vec<M> {
+        let told = outbox::read_all(self.db.pool(), Schema::new("inventory")).await.unwrap();
+        let of_it =
+            told.iter().filter(|told| told.routing_key == routing_key && told.event.aggregate_id == aggregate_id);
+        of_it.map(|told| told.event.decode().unwrap()).collect()
+    }
+
     /// How many rows all tables of the service have: what a refused request must not change.
     pub async fn rows(&self) -> i64 {
         sqlx::query_scalar(

@@ -1,0 +1,1 @@
+ALTER TABLE inventory.holds VALIDATE CONSTRAINT holds_moves_check;
