@@ -260,35 +260,25 @@ pub async fn update_available(
     let source_at: Vec<_> = touched.iter().map(|t| t.source_at).collect();
     let rows = sqlx::query!(
         r#"
-        WITH touched AS MATERIALIZED (
-            SELECT *
-            FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TIMESTAMPTZ[])
-                WITH ORDINALITY AS touched (channel_id, sku, source_at, place)
-        )
-        -- Over all at once: a subquery for each listing would cost three times as much.
-        , stock AS (
-            SELECT touched.place
-                 , GREATEST(
-                       0
-                     , SUM(COALESCE((s.channel_availables ->> l.channel_id)::BIGINT, s.available))
-                       - MAX(s.network_threshold)
-                   )::BIGINT AS available
-            FROM touched
-            JOIN channels.channel_locations l USING (channel_id)
-            JOIN channels.stock_facts s ON s.sku = touched.sku AND s.location_id = l.location_id
-            GROUP BY touched.place
-        )
-        , wanted AS MATERIALIZED (
+        -- One pipeline: whatever joins two intermediate results compares each row with each, as nobody knows their sizes.
+        WITH wanted AS MATERIALIZED (
             SELECT touched.channel_id
                  , touched.sku
                  , touched.source_at
                  , touched.place
-                 , COALESCE(stock.available, 0) AS available
-                 , shown.available AS shown
-            FROM touched
-            LEFT JOIN stock USING (place)
+                 , GREATEST(
+                       0
+                     , COALESCE(SUM(COALESCE((s.channel_availables ->> touched.channel_id)::BIGINT, s.available)), 0)
+                       - COALESCE(MAX(s.network_threshold), 0)
+                   )::BIGINT AS available
+                 , MIN(shown.available) AS shown
+            FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TIMESTAMPTZ[])
+                WITH ORDINALITY AS touched (channel_id, sku, source_at, place)
             LEFT JOIN channels.listings shown
                 ON shown.channel_id = touched.channel_id AND shown.sku = touched.sku
+            LEFT JOIN channels.channel_locations l ON l.channel_id = touched.channel_id
+            LEFT JOIN channels.stock_facts s ON s.sku = touched.sku AND s.location_id = l.location_id
+            GROUP BY touched.place, touched.channel_id, touched.sku, touched.source_at
         )
         , changed AS (
             SELECT *
