@@ -478,7 +478,7 @@ impl Client {
         let request = pb::ReceiveTransferRequest {
             request_id,
             transfer_id: transfer_id.clone(),
-            lines: vec![pb::TransferArrival { sku: sku.clone(), good: quantity - lost, damaged: 0 }],
+            lines: vec![pb::TransferArrival { sku: sku.clone(), good: quantity - lost, ..Default::default() }],
             ..Default::default()
         };
         let answer = self.ask(request, async |mut api, request| api.receive_transfer(request).await).await;
@@ -488,7 +488,7 @@ impl Client {
             let request = pb::ResolveTransferDiscrepancyRequest {
                 request_id,
                 transfer_id,
-                lines: vec![pb::TransferResolution { sku: sku.clone(), lost, from_source: 0 }],
+                lines: vec![pb::TransferResolution { sku: sku.clone(), lost, ..Default::default() }],
                 ..Default::default()
             };
             let resolve = async |mut api: Inventory, request| api.resolve_transfer_discrepancy(request).await;

@@ -50,6 +50,7 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         lots::add_up_to_levels(pool).await?,
         lots::equal_ledger(pool).await?,
         lots::held_as_holds_say(pool).await?,
+        lots::sent_as_ledger_says(pool).await?,
     ];
     checks.extend(sourcing::checks(pool).await?);
     Ok(checks)
@@ -834,7 +835,7 @@ async fn movements_count_once(pool: &PgPool) -> Result<Check, sqlx::Error> {
         r#"
         WITH judged AS (
             SELECT movements.movement_id::TEXT AS name
-                 , movements.answer IS NOT NULL AND COUNT(entry_id) > 0 AND COUNT(entry_id) = COUNT(DISTINCT line_no) AS holds
+                 , movements.answer IS NOT NULL AND COUNT(entry_id) > 0 AND COUNT(entry_id) = COUNT(DISTINCT (line_no, lot)) AS holds
               FROM inventory.movements
               LEFT JOIN inventory.ledger_entries USING (movement_id)
              GROUP BY movements.movement_id
@@ -849,7 +850,7 @@ async fn movements_count_once(pool: &PgPool) -> Result<Check, sqlx::Error> {
     .await?;
     Ok(Check {
         id: "Q7",
-        what: "a movement whose id the client made is in the ledger, each of its lines once",
+        what: "a movement whose id the client made is in the ledger, each of its lines, and of these each lot, once",
         checked: row.checked,
         violations: row.violations,
         offenders: row.offenders.unwrap_or_default(),

@@ -35,7 +35,7 @@ use super::{
     kit::{self, Kit, KitLevel},
     ledger::{Account, Movement},
     location::LocationState,
-    lot::{LotLevel, LotNumber, LotUnits, Tracking, TrackingKind},
+    lot::{LotLevel, LotNumber, LotUnits, Tracking, TrackingKind, Units},
     policy::{Asker, FenceOwner, RingFence, Rulebook, Rules, SkuPolicy, SkuTerms, StockPolicy},
     promise::Promise,
     sourcing::{Boards, NodeDay, SourceRequest},
@@ -307,10 +307,12 @@ pub struct Shelf {
 
 /// Units that move for a document.
 struct Posting<'a> {
+    /// Which line of the request says so, from 0.
+    line: usize,
     sku: &'a Sku,
     source: Account,
     target: Account,
-    quantity: i64,
+    units: Units,
     reason: &'static str,
 }
 
@@ -402,19 +404,19 @@ impl Shelf {
             Command::Move(moved) => self.shift(moved, now),
             Command::MoveHold(command) => self.move_hold(command, now),
             Command::Transfer(command) => {
-                self.refuse_in_documents(command.new_keys())?;
+                self.refuse_kits(command.new_keys())?;
                 self.transfer(command, now)
             }
             Command::Count(command) => {
-                self.refuse_in_documents(command.level_keys(&self.documents))?;
+                self.refuse_kits_and_tracked(command.level_keys(&self.documents))?;
                 self.count(command, now)
             }
             Command::Inbound(command) => {
-                self.refuse_in_documents(command.new_keys(&self.documents))?;
+                self.refuse_kits(command.new_keys(&self.documents))?;
                 self.inbound(command, now)
             }
             Command::Promise(command) => {
-                self.refuse_in_documents(command.new_keys())?;
+                self.refuse_kits_and_tracked(command.new_keys())?;
                 self.promise(command, now)
             }
             Command::Follow { keys } => Ok(self.follow(keys)),
@@ -570,28 +572,13 @@ impl Shelf {
 
     /// Books all postings or none.
     fn book(&mut self, cause: &Cause, postings: &[Posting<'_>]) -> Result<(), Refusal> {
+        let lots_before = self.lots_of(postings.iter().map(|posting| posting.sku));
         let mut undo = Vec::with_capacity(postings.len());
-        let mut outcome = Ok(());
-        for (place, posting) in postings.iter().enumerate() {
-            for (account, delta) in [(&posting.source, -posting.quantity), (&posting.target, posting.quantity)] {
-                let Account::Shelf(location, bucket) = account else { continue };
-                let key = LevelKey { sku: posting.sku.clone(), location: location.clone() };
-                outcome = outcome.and_then(|()| {
-                    let level = self
-                        .levels
-                        .get_mut(&key)
-                        .ok_or_else(|| Refusal::LocationNotFound { location: location.clone() })?;
-                    let before = *level;
-                    level.shift(&key, place, *bucket, delta, Strength::Correction)?;
-                    undo.push((key, before));
-                    Ok(())
-                });
-            }
-        }
-        if let Err(refusal) = outcome {
+        if let Err(refusal) = postings.iter().try_for_each(|posting| self.book_one(posting, &mut undo)) {
             for (key, before) in undo.into_iter().rev() {
                 self.levels.insert(key, before);
             }
+            self.put_lots_back(lots_before);
             return Err(refusal);
         }
         for (place, posting) in postings.iter().enumerate() {
@@ -601,7 +588,7 @@ impl Shelf {
                 sku: posting.sku.clone(),
                 source: posting.source.clone(),
                 target: posting.target.clone(),
-                quantity: posting.quantity,
+                quantity: posting.units.quantity,
                 reason: posting.reason.into(),
                 reference: cause.reference.clone(),
                 level_version: 0,
@@ -612,14 +599,32 @@ impl Shelf {
                 movement.level_version = self.version_after(&key);
                 self.touched.insert(key);
             }
-            self.movements.push(movement);
+            self.book_by_lot(movement, &posting.units.lots);
+        }
+        Ok(())
+    }
+
+    fn book_one(&mut self, posting: &Posting<'_>, undo: &mut Vec<(LevelKey, Level)>) -> Result<(), Refusal> {
+        let Posting { line, sku, source, target, units, .. } = posting;
+        self.check_named(*line, sku, &units.lots)?;
+        if *source == Account::InTransit {
+            self.note_transit(sku, &units.lots, None);
+        }
+        for (account, delta) in [(source, -units.quantity), (target, units.quantity)] {
+            let Account::Shelf(location, bucket) = account else { continue };
+            let key = LevelKey { sku: (*sku).clone(), location: location.clone() };
+            let level =
+                self.levels.get_mut(&key).ok_or_else(|| Refusal::LocationNotFound { location: location.clone() })?;
+            undo.push((key.clone(), *level));
+            level.shift(&key, *line, *bucket, delta, Strength::Correction)?;
+            self.move_lots(&key, *bucket, delta, &units.lots)?;
         }
         Ok(())
     }
 
     fn shift(&mut self, command: &MoveStock, now: DateTime<Utc>) -> Result<Answer, Refusal> {
         let lines = self.parts_of(command)?;
-        let lots_before = self.lots_of(&lines);
+        let lots_before = self.lots_of(lines.iter().map(|line| &line.key.sku));
         let mut undo = Vec::with_capacity(lines.len());
         let outcome = lines.iter().enumerate().try_for_each(|(place, line)| {
             let level = self
@@ -628,7 +633,11 @@ impl Shelf {
                 .ok_or_else(|| Refusal::LocationNotFound { location: command.location.clone() })?;
             undo.push((&line.key, *level));
             level.shift(&line.key, place, line.bucket, line.delta, command.kind.strength())?;
-            if level.has_rules || !line.lots.is_empty() { self.move_lots(place, line) } else { Ok(()) }
+            if !level.has_rules && line.lots.is_empty() {
+                return Ok(());
+            }
+            self.check_named(place, &line.key.sku, &line.lots)?;
+            self.move_lots(&line.key, line.bucket, line.delta, &line.lots)
         });
         if let Err(refusal) = outcome {
             self.restore(undo);
@@ -652,7 +661,7 @@ impl Shelf {
                 effective_at: command.effective_at,
                 lot: None,
             };
-            self.book_by_lot(movement, line.lots.iter().map(|named| (named.lot.clone(), named.units)));
+            self.book_by_lot(movement, &line.lots);
             self.touched.insert(line.key.clone());
         }
         let mut hold_ids = command.hold_ids.iter();

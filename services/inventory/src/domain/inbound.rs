@@ -21,6 +21,7 @@ use oneshelf_values::{InboundId, LocationId, Sku};
 use super::{
     document::{self, DocumentKind},
     error::Refusal,
+    lot::Units,
     stock_level::LevelKey,
 };
 
@@ -138,14 +139,14 @@ pub struct Inbound {
 #[derive(Debug, Clone)]
 pub struct Delivery {
     pub sku: Sku,
-    pub accepted: i64,
-    pub quarantined: i64,
+    pub accepted: Units,
+    pub quarantined: Units,
     pub returned: i64,
 }
 
 impl Delivery {
     pub fn units(&self) -> i64 {
-        self.accepted + self.quarantined + self.returned
+        self.accepted.quantity + self.quarantined.quantity + self.returned
     }
 }
 
@@ -246,14 +247,15 @@ impl Inbound {
                 });
             }
             let delivery = if unlisted {
-                Delivery { accepted: 0, quarantined: delivery.accepted + delivery.quarantined, ..delivery.clone() }
+                let quarantined = delivery.accepted.and(&delivery.quarantined);
+                Delivery { accepted: Units::default(), quarantined, ..delivery.clone() }
             } else {
                 delivery.clone()
             };
             let before = line.outstanding();
             line.received += delivery.units();
-            line.stocked += delivery.accepted;
-            line.quarantined += delivery.quarantined;
+            line.stocked += delivery.accepted.quantity;
+            line.quarantined += delivery.quarantined.quantity;
             line.returned += delivery.returned;
             let fell = before - line.outstanding();
             booked.push((delivery, fell));

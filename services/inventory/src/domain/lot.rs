@@ -113,12 +113,67 @@ pub struct LotUnits {
     pub units: i64,
 }
 
+/// Units of one SKU that a line brings or takes, and which they are where the SKU is tracked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Units {
+    pub quantity: i64,
+    /// They add up to the quantity, or there are none.
+    pub lots: Vec<LotUnits>,
+}
+
+impl From<i64> for Units {
+    fn from(quantity: i64) -> Self {
+        Self { quantity, lots: Vec::new() }
+    }
+}
+
+impl Units {
+    /// Of lots whose last days are known.
+    pub fn of_lots(lots: &[(LotNumber, i64)]) -> Self {
+        let quantity = lots.iter().map(|(_, units)| units).sum();
+        let lots = lots.iter().map(|(lot, units)| LotUnits { lot: lot.clone(), expires_on: None, units: *units });
+        Self { quantity, lots: lots.collect() }
+    }
+
+    /// With so many more of a lot.
+    fn add(&mut self, named: &LotUnits, units: i64) {
+        if units > 0 {
+            self.quantity += units;
+            self.lots.push(LotUnits { units, ..named.clone() });
+        }
+    }
+
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let lots = self.lots.iter().chain(&other.lots).cloned().collect();
+        Self { quantity: self.quantity + other.quantity, lots }
+    }
+
+    /// Parts units into those that `there` has, which are taken from it, and the others.
+    pub fn part(&self, there: &mut Vec<(LotNumber, i64)>) -> (Self, Self) {
+        let (mut found, mut others) = (Self::default(), Self::default());
+        for named in &self.lots {
+            let taken = there.iter_mut().find(|(lot, _)| *lot == named.lot).map_or(0, |(_, units)| {
+                let taken = named.units.min(*units);
+                *units -= taken;
+                taken
+            });
+            found.add(named, taken);
+            others.add(named, named.units - taken);
+        }
+        there.retain(|(_, units)| *units > 0);
+        (found, others)
+    }
+}
+
 /// What is known of a lot wherever it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownLot {
     pub expires_on: Option<NaiveDate>,
     /// Of a serial number: where it lies.
     pub place: Option<(LocationId, Bucket)>,
+    /// To where some of it is on its way.
+    pub in_transit: Option<LocationId>,
 }
 
 /// What one bucket of a level has of one lot.

@@ -20,6 +20,7 @@ use oneshelf_values::{HoldId, LocationId, Sku, TransferId};
 use super::{
     document::{self, DocumentKind},
     error::Refusal,
+    lot::{LotNumber, LotUnits, Units},
     stock_level::LevelKey,
 };
 
@@ -71,6 +72,8 @@ pub struct TransferLine {
     pub surplus: i64,
     /// Of the surplus: taken from the source's books.
     pub surplus_settled: i64,
+    /// Of a tracked SKU: which units are in transit.
+    pub lots: Vec<(LotNumber, i64)>,
 }
 
 impl TransferLine {
@@ -86,7 +89,20 @@ impl TransferLine {
             lost: 0,
             surplus: 0,
             surplus_settled: 0,
+            lots: Vec::new(),
         }
+    }
+
+    /// Takes what arrived out of transit, lot by lot where lots are named; the rest is surplus.
+    fn arrive(&mut self, arrived: &Units) -> (Units, Units) {
+        let (sent, surplus) = if arrived.lots.is_empty() {
+            let sent = arrived.quantity.min(self.in_transit);
+            (sent.into(), (arrived.quantity - sent).into())
+        } else {
+            arrived.part(&mut self.lots)
+        };
+        self.in_transit -= sent.quantity;
+        (sent, surplus)
     }
 }
 
@@ -111,18 +127,18 @@ pub struct Transfer {
 #[derive(Debug, Clone)]
 pub struct Arrival {
     pub sku: Sku,
-    pub good: i64,
-    pub damaged: i64,
+    pub good: Units,
+    pub damaged: Units,
 }
 
 /// Where the units of one arrival came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrived {
     pub sku: Sku,
-    pub good: i64,
-    pub damaged: i64,
-    pub surplus_good: i64,
-    pub surplus_damaged: i64,
+    pub good: Units,
+    pub damaged: Units,
+    pub surplus_good: Units,
+    pub surplus_damaged: Units,
 }
 
 /// How a discrepancy of one line ends.
@@ -130,9 +146,9 @@ pub struct Arrived {
 pub struct Resolution {
     pub sku: Sku,
     /// Units in transit that will not come.
-    pub lost: i64,
+    pub lost: Units,
     /// Surplus units that the source's books still have.
-    pub from_source: i64,
+    pub from_source: Units,
 }
 
 impl Transfer {
@@ -207,6 +223,17 @@ impl Transfer {
         Ok(())
     }
 
+    /// Notes which units of a tracked SKU went into transit.
+    pub(super) fn sent(&mut self, sku: &Sku, lots: Vec<(LotNumber, i64)>) {
+        let Some(line) = self.lines.iter_mut().find(|line| line.sku == *sku) else { return };
+        for (lot, units) in lots.into_iter().filter(|(_, units)| *units > 0) {
+            match line.lots.iter_mut().find(|(known, _)| *known == lot) {
+                Some((_, sent)) => *sent += units,
+                None => line.lots.push((lot, units)),
+            }
+        }
+    }
+
     /// Notes what remains held after a part was shipped: less than before where a count found fewer.
     pub(super) fn keep_allocated(&mut self, hold: Option<(HoldId, &[(Sku, i64)])>) {
         self.hold_id = hold.map(|(hold_id, _)| hold_id);
@@ -223,19 +250,12 @@ impl Transfer {
         let mut arrived = Vec::with_capacity(arrivals.len());
         for (place, arrival) in arrivals.iter().enumerate() {
             let line = self.line_mut(place, &arrival.sku)?;
-            let good = arrival.good.min(line.in_transit);
-            let damaged = arrival.damaged.min(line.in_transit - good);
-            line.in_transit -= good + damaged;
-            line.received += good + damaged;
-            line.damaged += damaged;
-            line.surplus += arrival.good - good + arrival.damaged - damaged;
-            arrived.push(Arrived {
-                sku: arrival.sku.clone(),
-                good,
-                damaged,
-                surplus_good: arrival.good - good,
-                surplus_damaged: arrival.damaged - damaged,
-            });
+            let (good, surplus_good) = line.arrive(&arrival.good);
+            let (damaged, surplus_damaged) = line.arrive(&arrival.damaged);
+            line.received += good.quantity + damaged.quantity;
+            line.damaged += damaged.quantity;
+            line.surplus += surplus_good.quantity + surplus_damaged.quantity;
+            arrived.push(Arrived { sku: arrival.sku.clone(), good, damaged, surplus_good, surplus_damaged });
         }
         self.finish();
         Ok(arrived)
@@ -247,18 +267,30 @@ impl Transfer {
         self.expect(&[TransferState::InTransit, TransferState::Received])?;
         for (place, resolution) in resolutions.iter().enumerate() {
             let line = self.line_mut(place, &resolution.sku)?;
-            at_most(place, &resolution.sku, line.in_transit, resolution.lost)?;
-            at_most(place, &resolution.sku, line.surplus - line.surplus_settled, resolution.from_source)?;
-            line.in_transit -= resolution.lost;
-            line.lost += resolution.lost;
-            line.surplus_settled += resolution.from_source;
+            let (lost, from_source) = (resolution.lost.quantity, resolution.from_source.quantity);
+            at_most(place, &resolution.sku, line.in_transit, lost)?;
+            at_most(place, &resolution.sku, line.surplus - line.surplus_settled, from_source)?;
+            let (_, not_sent) = resolution.lost.part(&mut line.lots);
+            if let Some(LotUnits { lot, units, .. }) = not_sent.lots.into_iter().next() {
+                let requested = resolution.lost.lots.iter().filter(|named| named.lot == lot).map(|named| named.units);
+                let requested = requested.sum();
+                return Err(Refusal::LotNotFree {
+                    sku: resolution.sku.clone(),
+                    lot,
+                    free: requested - units,
+                    requested,
+                });
+            }
+            line.in_transit -= lost;
+            line.lost += lost;
+            line.surplus_settled += from_source;
         }
         self.finish();
         Ok(())
     }
 
     /// Ends the transfer; answers the units that turn back to the source. The hold is the caller's to release.
-    pub(super) fn cancel(&mut self) -> Result<Vec<(Sku, i64)>, Refusal> {
+    pub(super) fn cancel(&mut self) -> Result<Vec<(Sku, Units)>, Refusal> {
         self.expect(&[
             TransferState::Requested,
             TransferState::Approved,
@@ -269,9 +301,10 @@ impl Transfer {
         for line in &mut self.lines {
             line.allocated = 0;
             if line.in_transit > 0 {
-                back.push((line.sku.clone(), line.in_transit));
-                line.shipped -= line.in_transit;
-                line.in_transit = 0;
+                let units = std::mem::take(&mut line.in_transit);
+                let lots = std::mem::take(&mut line.lots);
+                line.shipped -= units;
+                back.push((line.sku.clone(), if lots.is_empty() { units.into() } else { Units::of_lots(&lots) }));
             }
         }
         self.hold_id = None;

@@ -40,8 +40,8 @@ fn counter(sku: &str, kind: &str, id: &str) -> Result<Counter, sqlx::Error> {
     Ok((parse("cap_counters", "sku", sku)?, holder))
 }
 
-/// Locks counters, which must be sorted, after all levels; makes those that are missing. One that the sweeper takes away
-/// in between is missing from the answer: run the group again.
+/// Locks counters, which must be sorted, after all levels; makes those that are missing. The one statement does both, so
+/// that the sweeper cannot take a counter away in between.
 pub async fn lock_counters(
     conn: &mut PgConnection,
     counters: &[Counter],
@@ -58,25 +58,12 @@ pub async fn lock_counters(
           FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TEXT[]) WITH ORDINALITY
                AS wanted (sku, holder_kind, holder_id, ordinality)
          ORDER BY ordinality
-            ON CONFLICT DO NOTHING
-        "#,
-        &skus as &[&str],
-        &kinds as &[&str],
-        &ids as &[&str],
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        r#"
-        SELECT cap_counters.sku
-             , cap_counters.holder_kind
-             , cap_counters.holder_id
-             , soft_held
-          FROM UNNEST($1::TEXT[], $2::TEXT[], $3::TEXT[]) WITH ORDINALITY
-               AS wanted (sku, holder_kind, holder_id, ordinality)
-          JOIN inventory.cap_counters USING (sku, holder_kind, holder_id)
-         ORDER BY ordinality
-           FOR UPDATE OF cap_counters
+            ON CONFLICT (sku, holder_kind, holder_id) DO UPDATE
+           SET soft_held = cap_counters.soft_held
+        RETURNING sku
+                , holder_kind
+                , holder_id
+                , soft_held
         "#,
         &skus as &[&str],
         &kinds as &[&str],

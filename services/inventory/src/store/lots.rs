@@ -142,6 +142,19 @@ pub async fn find_lots(
              , lots.expires_on
              , serials.location_id AS "location_id?"
              , serials.bucket AS "bucket?"
+             , (
+                   SELECT transfers.destination_location_id
+                     FROM inventory.transfer_lines
+                     JOIN inventory.transfers USING (transfer_id)
+                    WHERE transfer_lines.in_transit > 0
+                      AND transfer_lines.sku = wanted.sku
+                      AND EXISTS (
+                              SELECT 1
+                                FROM jsonb_array_elements(transfer_lines.lots) AS sent
+                               WHERE sent ->> 0 = wanted.lot
+                          )
+                    LIMIT 1
+               ) AS in_transit
           FROM UNNEST($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS wanted (sku, lot, ordinality)
           JOIN inventory.lots USING (sku, lot)
           LEFT JOIN inventory.lot_levels AS serials
@@ -162,7 +175,9 @@ pub async fn find_lots(
                 }
                 _ => None,
             };
-            Ok((named[row.ordinality as usize - 1].clone(), KnownLot { expires_on: row.expires_on, place }))
+            let in_transit = row.in_transit.map(|to| parse("transfers", "destination_location_id", &to)).transpose()?;
+            let known = KnownLot { expires_on: row.expires_on, place, in_transit };
+            Ok((named[row.ordinality as usize - 1].clone(), known))
         })
         .collect()
 }

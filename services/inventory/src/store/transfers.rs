@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use oneshelf_values::{HoldId, LocationId, TransferId};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
 use super::{Inconsistency, parse};
@@ -38,6 +38,14 @@ struct LineRow {
     lost: i64,
     surplus: i64,
     surplus_settled: i64,
+    /// Not in answers from before tracked goods could be sent.
+    #[serde(default)]
+    lots: Option<Json<Vec<(String, i64)>>>,
+}
+
+fn lots_row(line: &TransferLine) -> Option<Json<Vec<(String, i64)>>> {
+    let lots = line.lots.iter().map(|(lot, units)| (lot.to_string(), *units)).collect();
+    (!line.lots.is_empty()).then_some(Json(lots))
 }
 
 /// A transfer as its rows: how it is kept as an answer.
@@ -74,6 +82,7 @@ impl From<&Transfer> for TransferRows {
                     lost: line.lost,
                     surplus: line.surplus,
                     surplus_settled: line.surplus_settled,
+                    lots: lots_row(line),
                 })
                 .collect(),
         )
@@ -111,6 +120,12 @@ impl TryFrom<TransferRows> for Transfer {
                         lost: line.lost,
                         surplus: line.surplus,
                         surplus_settled: line.surplus_settled,
+                        lots: line
+                            .lots
+                            .into_iter()
+                            .flat_map(|Json(lots)| lots)
+                            .map(|(lot, units)| Ok((parse("transfer_lines", "lots", &lot)?, units)))
+                            .collect::<Result<_, sqlx::Error>>()?,
                     })
                 })
                 .collect::<Result<_, sqlx::Error>>()?,
@@ -238,6 +253,7 @@ async fn attach_lines(conn: &mut PgConnection, rows: Vec<TransferRow>) -> Result
              , lost
              , surplus
              , surplus_settled
+             , lots AS "lots: Json<Vec<(String, i64)>>"
           FROM inventory.transfer_lines
          WHERE transfer_id = ANY ($1)
          ORDER BY transfer_id
@@ -330,6 +346,7 @@ pub async fn save_transfers(conn: &mut PgConnection, transfers: &[Transfer]) -> 
           , lost
           , surplus
           , surplus_settled
+          , lots
         )
         SELECT *
           FROM UNNEST(
@@ -345,6 +362,7 @@ pub async fn save_transfers(conn: &mut PgConnection, transfers: &[Transfer]) -> 
                  , $10::BIGINT[]
                  , $11::BIGINT[]
                  , $12::BIGINT[]
+                 , $13::JSONB[]
                )
             ON CONFLICT (transfer_id, line_no) DO UPDATE
            SET allocated = EXCLUDED.allocated
@@ -355,6 +373,7 @@ pub async fn save_transfers(conn: &mut PgConnection, transfers: &[Transfer]) -> 
              , lost = EXCLUDED.lost
              , surplus = EXCLUDED.surplus
              , surplus_settled = EXCLUDED.surplus_settled
+             , lots = EXCLUDED.lots
         "#,
         &lines.iter().map(|line| line.0).collect::<Vec<_>>(),
         &lines.iter().map(|line| line.1).collect::<Vec<_>>(),
@@ -368,6 +387,7 @@ pub async fn save_transfers(conn: &mut PgConnection, transfers: &[Transfer]) -> 
         &column(|line| line.lost),
         &column(|line| line.surplus),
         &column(|line| line.surplus_settled),
+        &lines.iter().map(|line| lots_row(line.2)).collect::<Vec<_>>() as &[Option<Json<Vec<(String, i64)>>>],
     )
     .execute(conn)
     .await?;

@@ -62,7 +62,7 @@ use crate::{
         group::{Answer, Command, MoveKind, PolicyChange, PromiseAct, SetPolicies, Shelf},
         hold::{HoldKind, StockHold},
         kit::{Components, KitLevel, Kits},
-        lot::LotNumber,
+        lot::{LotNumber, LotUnits},
         policy::{Rulebook, SkuTerms},
         promise::Promise,
         sourcing::NodeDay,
@@ -345,11 +345,7 @@ async fn apply_group(
     }
     let wanted: Vec<Counter> = counters(jobs, &holds, &rulebook, &skus).into_iter().collect();
     if !wanted.is_empty() {
-        let locked = store::caps::lock_counters(conn, &wanted).await?;
-        if locked.len() < wanted.len() {
-            return Err(Error::Conflict);
-        }
-        counts.extend(locked);
+        counts.extend(store::caps::lock_counters(conn, &wanted).await?);
     }
 
     let thresholds = thresholds_of(conn, &levels, &rulebook, jobs).await?;
@@ -363,7 +359,7 @@ async fn apply_group(
         let named: Vec<&str> = kits.iter().map(|(sku, _)| sku.as_str()).chain(tracked).collect();
         in_documents.extend(store::kits::list_skus_in_documents(conn, &named).await?);
     }
-    let named = named_lots(jobs);
+    let named = named_lots(jobs, &documents);
     let known_lots = if named.is_empty() { HashMap::new() } else { store::lots::find_lots(conn, &named).await? };
     let mut shelf = Shelf::new(levels, holds)
         .with_known_lots(known_lots)
@@ -520,11 +516,24 @@ async fn with_lots(
     Ok(rulebook)
 }
 
-/// The lots that movements name.
-fn named_lots(jobs: &[Job]) -> HashSet<(Sku, LotNumber)> {
-    let moved = jobs.iter().filter_map(|job| if let Command::Move(moved) = &job.command { Some(moved) } else { None });
-    let lines = moved.flat_map(|moved| &moved.lines);
-    lines.flat_map(|line| line.lots.iter().map(|named| (line.key.sku.clone(), named.lot.clone()))).collect()
+/// The lots that commands name, and those that are on their way with the transfers that they are about.
+fn named_lots(jobs: &[Job], documents: &Documents) -> HashSet<(Sku, LotNumber)> {
+    let id = |(sku, named): (&Sku, &LotUnits)| (sku.clone(), named.lot.clone());
+    let mut lots = HashSet::new();
+    for job in jobs {
+        match &job.command {
+            Command::Move(moved) => {
+                let lines = moved.lines.iter();
+                lots.extend(lines.flat_map(|line| line.lots.iter().map(|named| id((&line.key.sku, named)))));
+            }
+            Command::Inbound(command) => lots.extend(command.lots().map(id)),
+            Command::Transfer(command) => lots.extend(command.lots().map(id)),
+            _ => {}
+        }
+    }
+    let sent = documents.transfers.values().flat_map(|transfer| &transfer.lines);
+    lots.extend(sent.flat_map(|line| line.lots.iter().map(|(lot, _)| (line.sku.clone(), lot.clone()))));
+    lots
 }
 
 /// Locks the SKUs whose policies are set, and those of kits that are, or become, or are among them, with their components:

@@ -74,7 +74,13 @@ impl Inventory {
                 let set = if consigns { keys.iter().cloned().collect() } else { BTreeSet::new() };
                 let rulebook = execute::rules_of(conn, &levels, set, now).await?;
                 let thresholds = execute::thresholds_of(conn, &levels, &rulebook, &[]).await?;
-                let mut shelf = Shelf::new(levels, HashMap::new()).ruled_by(rulebook).watched_by(thresholds);
+                let named = command.lots();
+                let known_lots =
+                    if named.is_empty() { HashMap::new() } else { store::lots::find_lots(conn, &named).await? };
+                let mut shelf = Shelf::new(levels, HashMap::new())
+                    .with_known_lots(known_lots)
+                    .ruled_by(rulebook)
+                    .watched_by(thresholds);
                 let answer = Answer::Levels(shelf.post(command)?, now);
                 execute::save(conn, schema, shelf, &clock, now).await?;
                 let stored = store::answers::encode(&answer);

@@ -179,3 +179,69 @@ pub async fn held_as_holds_say(pool: &PgPool) -> Result<Check, sqlx::Error> {
         offenders: row.offenders.unwrap_or_default(),
     })
 }
+
+/// Of each lot is on its way what the ledger says, and a line of a tracked SKU has lots for all that is in transit.
+pub async fn sent_as_ledger_says(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        WITH flows AS (
+            SELECT sku
+                 , lot
+                 , SUM(CASE WHEN target = 'in_transit' THEN quantity ELSE - quantity END) AS units
+              FROM inventory.ledger_entries
+             WHERE lot IS NOT NULL
+               AND 'in_transit' IN (source, target)
+             GROUP BY sku
+                    , lot
+        )
+           , lines AS (
+            SELECT transfer_id
+                 , sku
+                 , in_transit
+                 , lots
+              FROM inventory.transfer_lines
+              JOIN inventory.sku_tracking AS tracking USING (sku)
+             WHERE tracking.kind <> 'none'
+                OR lots IS NOT NULL
+        )
+           , sent AS (
+            SELECT sku
+                 , part ->> 0 AS lot
+                 , SUM((part ->> 1)::BIGINT) AS units
+              FROM lines
+             CROSS JOIN LATERAL jsonb_array_elements(lots) AS part
+             GROUP BY sku
+                    , part ->> 0
+        )
+           , judged AS (
+            SELECT sku || ' lot ' || lot || ' in transit' AS name
+                 , COALESCE(sent.units, 0) = COALESCE(flows.units, 0) AS holds
+              FROM sent
+              FULL JOIN flows USING (sku, lot)
+             UNION ALL
+            SELECT sku || ' of transfer ' || transfer_id
+                 , in_transit = COALESCE(
+                       (
+                           SELECT SUM((part ->> 1)::BIGINT)
+                             FROM jsonb_array_elements(lots) AS part
+                       )
+                     , 0
+                   )
+              FROM lines
+        )
+        SELECT COUNT(*) AS "checked!"
+             , COUNT(*) FILTER (WHERE NOT holds) AS "violations!"
+             , (ARRAY_AGG(name ORDER BY name) FILTER (WHERE NOT holds))[1:10] AS offenders
+          FROM judged
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "LOT",
+        what: "what is on its way of a lot is what the ledger says, and all of a tracked SKU in transit has lots",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}

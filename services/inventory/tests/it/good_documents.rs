@@ -230,7 +230,7 @@ impl Shelf {
                     let request = pb::ReceiveTransferRequest {
                         request_id: id(self),
                         transfer_id: transfer.clone(),
-                        lines: vec![pb::TransferArrival { sku: "T".to_owned(), good: arrived, damaged: 0 }],
+                        lines: vec![pb::TransferArrival { sku: "T".to_owned(), good: arrived, ..Default::default() }],
                         ..Default::default()
                     };
                     self.client.receive_transfer(request).await.unwrap();
@@ -305,12 +305,13 @@ pub async fn transfers(shelf: &mut Shelf) -> Vec<Good> {
                 request_id: id(),
                 transfer_id: sent,
                 expected_version: 6,
-                lines: vec![pb::TransferArrival { sku: sku(), good: 1, damaged: 1 }],
+                lines: vec![pb::TransferArrival { sku: sku(), good: 1, damaged: 1, ..Default::default() }],
                 bucket: pb::StockBucket::Quarantine.into(),
                 effective_time,
             },
         )
         .optional(&["expected_version", "lines.good", "lines.damaged", "bucket", "effective_time"])
+        .elsewhere(&["lines.good_lots", "lines.damaged_lots"])
         .unbounded(&["expected_version"])
         .at_most(&[("lines", 500)]),
         Good::new(
@@ -319,11 +320,12 @@ pub async fn transfers(shelf: &mut Shelf) -> Vec<Good> {
                 request_id: id(),
                 transfer_id: disputed,
                 expected_version: 6,
-                lines: vec![pb::TransferResolution { sku: sku(), lost: 1, from_source: 1 }],
+                lines: vec![pb::TransferResolution { sku: sku(), lost: 1, from_source: 1, ..Default::default() }],
                 effective_time,
             },
         )
         .optional(&["expected_version", "lines.lost", "lines.from_source", "effective_time"])
+        .elsewhere(&["lines.lost_lots", "lines.from_source_lots"])
         .unbounded(&["expected_version"])
         .at_most(&[("lines", 500)]),
         Good::new(
@@ -595,11 +597,18 @@ pub async fn inbounds(shelf: &mut Shelf) -> Vec<Good> {
                 request_id: id(),
                 inbound_id: to_receive,
                 expected_version: 1,
-                lines: vec![pb::DeliveredLine { sku: "I".to_owned(), accepted: 1, quarantined: 1, returned: 1 }],
+                lines: vec![pb::DeliveredLine {
+                    sku: "I".to_owned(),
+                    accepted: 1,
+                    quarantined: 1,
+                    returned: 1,
+                    ..Default::default()
+                }],
                 effective_time: Some(yesterday(shelf)),
             },
         )
         .optional(&["expected_version", "lines.accepted", "lines.quarantined", "lines.returned", "effective_time"])
+        .elsewhere(&["lines.accepted_lots", "lines.quarantined_lots"])
         .unbounded(&["expected_version"])
         .at_most(&[("lines", 500)]),
         Good::new(
@@ -842,6 +851,7 @@ pub fn ledger(shelf: &Shelf) -> Vec<Good> {
             quantity: 1,
             source: pb::Account::Consignment.into(),
             target: pb::Account::Sellable.into(),
+            lots: Vec::new(),
         }],
         owner_id: "V-1".to_owned(),
         reason_code: "consignment_in".to_owned(),
@@ -851,7 +861,10 @@ pub fn ledger(shelf: &Shelf) -> Vec<Good> {
     let now = shelf.clock.now().timestamp();
     let resume_token = format!("A\t{}\t1", now * 1_000_000);
     vec![
-        Good::new("PostMovement", &movement).optional(&["reference", "effective_time"]).at_most(&[("lines", 2_000)]),
+        Good::new("PostMovement", &movement)
+            .optional(&["reference", "effective_time"])
+            .elsewhere(&["lines.lots"])
+            .at_most(&[("lines", 2_000)]),
         Good::new(
             "CreateReasonCode",
             &pb::CreateReasonCodeRequest {

@@ -315,6 +315,7 @@ async fn furnished() -> Shelf {
         quantity: 1,
         source: pb::Account::Found.into(),
         target: pb::Account::Sellable.into(),
+        lots: Vec::new(),
     };
     let request = pb::PostMovementRequest {
         request_id: shelf.id(),

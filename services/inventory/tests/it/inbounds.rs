@@ -30,6 +30,7 @@ fn delivered(lines: &[(&str, i64, i64, i64)]) -> Vec<pb::DeliveredLine> {
             accepted: *accepted,
             quarantined: *quarantined,
             returned: *returned,
+            ..Default::default()
         })
         .collect()
 }

@@ -26,7 +26,7 @@ fn at(time: DateTime<Utc>) -> Option<Timestamp> {
 }
 
 pub fn line(sku: &str, source: Account, target: Account, quantity: i64) -> pb::MovementLine {
-    pb::MovementLine { sku: sku.to_owned(), quantity, source: source.into(), target: target.into() }
+    pb::MovementLine { sku: sku.to_owned(), quantity, source: source.into(), target: target.into(), lots: Vec::new() }
 }
 
 pub fn movement(shelf: &Shelf, reason_code: &str, lines: Vec<pb::MovementLine>) -> pb::PostMovementRequest {

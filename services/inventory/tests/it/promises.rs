@@ -213,7 +213,7 @@ async fn a_transfer_on_its_way_can_be_promised_where_it_goes() {
     let receive = pb::ReceiveTransferRequest {
         request_id: shelf.id(),
         transfer_id: transfer_id.clone(),
-        lines: vec![pb::TransferArrival { sku: "A".to_owned(), good: 5, damaged: 1 }],
+        lines: vec![pb::TransferArrival { sku: "A".to_owned(), good: 5, damaged: 1, ..Default::default() }],
         ..Default::default()
     };
     shelf.client.receive_transfer(receive).await.unwrap();
@@ -222,7 +222,7 @@ async fn a_transfer_on_its_way_can_be_promised_where_it_goes() {
     let lose = pb::ResolveTransferDiscrepancyRequest {
         request_id: shelf.id(),
         transfer_id,
-        lines: vec![pb::TransferResolution { sku: "A".to_owned(), lost: 3, from_source: 0 }],
+        lines: vec![pb::TransferResolution { sku: "A".to_owned(), lost: 3, ..Default::default() }],
         ..Default::default()
     };
     shelf.client.resolve_transfer_discrepancy(lose).await.unwrap();

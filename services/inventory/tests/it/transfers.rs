@@ -52,6 +52,7 @@ impl Shelf {
                     sku: (*sku).to_owned(),
                     good: *good,
                     damaged: *damaged,
+                    ..Default::default()
                 })
                 .collect(),
             ..Default::default()
@@ -62,7 +63,7 @@ impl Shelf {
         pb::ResolveTransferDiscrepancyRequest {
             request_id: self.id(),
             transfer_id: transfer_id.to_owned(),
-            lines: vec![pb::TransferResolution { sku: sku.to_owned(), lost, from_source: from }],
+            lines: vec![pb::TransferResolution { sku: sku.to_owned(), lost, from_source: from, ..Default::default() }],
             ..Default::default()
         }
     }

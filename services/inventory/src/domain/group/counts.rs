@@ -99,11 +99,12 @@ impl Shelf {
                 let kind = MoveKind::Adjustment(*reason);
                 let postings: Vec<Posting<'_>> = variances
                     .iter()
-                    .map(|(sku, variance)| {
+                    .enumerate()
+                    .map(|(line, (sku, variance))| {
                         let other = kind.counterparty(*variance);
                         let (source, target) =
                             if *variance < 0 { (shelf.clone(), other) } else { (other, shelf.clone()) };
-                        Posting { sku, source, target, quantity: variance.abs(), reason: reason_of(*reason) }
+                        Posting { line, sku, source, target, units: variance.abs().into(), reason: reason_of(*reason) }
                     })
                     .collect();
                 let cause = Cause {

@@ -427,10 +427,14 @@ impl Script {
                     },
                     Act::Receive => TransferAct::Receive {
                         bucket: Bucket::Sellable,
-                        arrivals: vec![Arrival { sku: line, good: *q / 2, damaged: q % 3 }],
+                        arrivals: vec![Arrival { sku: line, good: (*q / 2).into(), damaged: (q % 3).into() }],
                     },
-                    Act::Lose => TransferAct::Resolve(vec![Discrepancy { sku: line, lost: 1, from_source: 0 }]),
-                    Act::Settle => TransferAct::Resolve(vec![Discrepancy { sku: line, lost: 0, from_source: 1 }]),
+                    Act::Lose => {
+                        TransferAct::Resolve(vec![Discrepancy { sku: line, lost: 1.into(), from_source: 0.into() }])
+                    }
+                    Act::Settle => {
+                        TransferAct::Resolve(vec![Discrepancy { sku: line, lost: 0.into(), from_source: 1.into() }])
+                    }
                     Act::Cancel => TransferAct::Cancel,
                 };
                 chosen(&self.transfers, *pick).map(|transfer_id| transfer(transfer_id, act)).into_iter().collect()
@@ -447,8 +451,12 @@ impl Script {
                 vec![inbound(id.into(), InboundAct::Create(new))]
             }
             Step::Deliver(pick, q, rejected) => {
-                let lines =
-                    vec![Delivery { sku: sku(0), accepted: *q, quarantined: *rejected, returned: rejected / 2 }];
+                let lines = vec![Delivery {
+                    sku: sku(0),
+                    accepted: (*q).into(),
+                    quarantined: (*rejected).into(),
+                    returned: rejected / 2,
+                }];
                 let chosen = chosen(&self.inbounds, *pick);
                 chosen.map(|id| inbound(id, InboundAct::Receive(lines))).into_iter().collect()
             }

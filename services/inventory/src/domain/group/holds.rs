@@ -15,7 +15,7 @@ use super::{
         event::Event,
         hold::{HoldKind, HoldLine, KitPart, OWNED, StockHold},
         ledger::{Account, Movement},
-        lot,
+        lot::{self, Units},
         policy::Asker,
         stock_level::{Bucket, LevelKey},
     },
@@ -209,7 +209,7 @@ impl Shelf {
                         effective_at: cause.effective_at,
                         lot: None,
                     };
-                    self.book_by_lot(movement, lot::first_units(&line.lots, *quantity));
+                    self.book_by_lot(movement, &Units::of_lots(&lot::first_units(&line.lots, *quantity)).lots);
                 }
             }
         }

@@ -9,6 +9,7 @@ use super::{Account, Answer, Bucket, Cause, Posting, Refusal, Shelf};
 use crate::domain::{
     document::{DocumentKind, Documents, HoldIds},
     inbound::{Delivery, Inbound, InboundKind, InboundLine, InboundState},
+    lot::LotUnits,
     stock_level::LevelKey,
 };
 
@@ -47,6 +48,15 @@ pub struct NewInbound {
 }
 
 impl InboundCommand {
+    /// The lots that were delivered.
+    pub fn lots(&self) -> impl Iterator<Item = (&Sku, &LotUnits)> {
+        let deliveries = if let InboundAct::Receive(deliveries) = &self.act { &deliveries[..] } else { &[] };
+        deliveries.iter().flat_map(|delivery| {
+            let lots = delivery.accepted.lots.iter().chain(&delivery.quarantined.lots);
+            lots.map(|named| (&delivery.sku, named))
+        })
+    }
+
     /// The order that a new notice names.
     pub fn order_id(&self) -> Option<InboundId> {
         if let InboundAct::Create(new) = &self.act { new.order_id } else { None }
@@ -101,7 +111,10 @@ impl Shelf {
                     }
                 }
                 self.stock(&inbound, command, &booked)?;
-                goods_in = booked.iter().map(|(delivery, _)| (inbound.key(&delivery.sku), delivery.accepted)).collect();
+                goods_in = booked
+                    .iter()
+                    .map(|(delivery, _)| (inbound.key(&delivery.sku), delivery.accepted.quantity))
+                    .collect();
             }
             InboundAct::Close => {
                 let announced = inbound.close()?;
@@ -139,20 +152,22 @@ impl Shelf {
         let shelf = |bucket| Account::Shelf(inbound.location.clone(), bucket);
         let postings: Vec<Posting<'_>> = booked
             .iter()
-            .flat_map(|(delivery, _)| {
+            .enumerate()
+            .flat_map(|(line, (delivery, _))| {
                 [
-                    (Bucket::Sellable, delivery.accepted, "inbound_received"),
-                    (Bucket::Quarantine, delivery.quarantined, "inbound_quarantined"),
+                    (Bucket::Sellable, &delivery.accepted, "inbound_received"),
+                    (Bucket::Quarantine, &delivery.quarantined, "inbound_quarantined"),
                 ]
-                .map(|(bucket, quantity, reason)| Posting {
+                .map(|(bucket, units, reason)| Posting {
+                    line,
                     sku: &delivery.sku,
                     source: Account::Supplier,
                     target: shelf(bucket),
-                    quantity,
+                    units: units.clone(),
                     reason,
                 })
             })
-            .filter(|posting| posting.quantity > 0)
+            .filter(|posting| posting.units.quantity > 0)
             .collect();
         let cause = Cause {
             movement_id: command.movement_id,

@@ -118,17 +118,19 @@ impl Shelf {
         Ok(Cow::Owned(parts))
     }
 
-    /// No document is about a kit: it is about its components. And none can name lots.
-    pub(super) fn refuse_in_documents(&self, keys: impl IntoIterator<Item = LevelKey>) -> Result<(), Refusal> {
-        for LevelKey { sku, .. } in
-            keys.into_iter().filter(|key| self.levels.get(key).is_some_and(|level| level.has_rules))
-        {
-            if self.rulebook.kits.get(&sku).is_some() {
-                return Err(Refusal::SkuIsKit { sku });
-            }
-            self.refuse_tracked(&sku)?;
-        }
-        Ok(())
+    /// No document is about a kit: it is about its components.
+    pub(super) fn refuse_kits(&self, keys: impl IntoIterator<Item = LevelKey>) -> Result<(), Refusal> {
+        keys.into_iter().try_for_each(|LevelKey { sku, .. }| {
+            if self.rulebook.kits.get(&sku).is_some() { Err(Refusal::SkuIsKit { sku }) } else { Ok(()) }
+        })
+    }
+
+    /// As [`Self::refuse_kits`], of documents that cannot name lots.
+    pub(super) fn refuse_kits_and_tracked(&self, keys: impl IntoIterator<Item = LevelKey>) -> Result<(), Refusal> {
+        keys.into_iter().try_for_each(|key| {
+            self.refuse_tracked(&key.sku)?;
+            self.refuse_kits([key])
+        })
     }
 
     /// Defines kits, all lines or none. All levels of their components, old and new, are locked.

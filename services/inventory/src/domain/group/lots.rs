@@ -3,18 +3,18 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use oneshelf_values::Sku;
+use oneshelf_values::{LocationId, Sku};
 
 use super::{
     super::{
         error::Refusal,
         hold::HoldLine,
         ledger::Movement,
-        lot::{self, KnownLot, LotNumber, Lots, Tracking, TrackingKind, TrackingTerms},
+        lot::{self, KnownLot, LotNumber, LotUnits, Lots, Tracking, TrackingKind, TrackingTerms},
         policy::Audit,
-        stock_level::LevelKey,
+        stock_level::{Bucket, LevelKey},
     },
-    Answer, Line, MoveLine, Shelf, Taken,
+    Answer, Line, Shelf, Taken,
 };
 
 /// What is known of lots by number, wherever they are.
@@ -61,20 +61,19 @@ impl Shelf {
     }
 
     /// Writes a movement down, lot by lot where there are any.
-    pub(super) fn book_by_lot(&mut self, movement: Movement, lots: impl IntoIterator<Item = (LotNumber, i64)>) {
+    pub(super) fn book_by_lot(&mut self, movement: Movement, lots: &[LotUnits]) {
         let before = self.movements.len();
-        for (lot, quantity) in lots.into_iter().filter(|(_, units)| *units > 0) {
-            self.movements.push(Movement { quantity, lot: Some(lot), ..movement.clone() });
+        for named in lots.iter().filter(|named| named.units > 0) {
+            self.movements.push(Movement { quantity: named.units, lot: Some(named.lot.clone()), ..movement.clone() });
         }
         if self.movements.len() == before {
             self.movements.push(movement);
         }
     }
 
-    /// What is to be put back if a movement is refused; nothing where none of its lines is tracked.
-    pub(super) fn lots_of(&self, lines: &[MoveLine]) -> Option<Before> {
-        let tracked = |line: &MoveLine| self.rulebook.tracked(&line.key.sku).is_some();
-        lines.iter().any(tracked).then(|| Before {
+    /// What is to be put back if a movement is refused; nothing where none of its SKUs is tracked.
+    pub(super) fn lots_of<'a>(&self, mut skus: impl Iterator<Item = &'a Sku>) -> Option<Before> {
+        skus.any(|sku| self.rulebook.tracked(sku).is_some()).then(|| Before {
             lots: self.rulebook.lots.clone(),
             known: self.known_lots.clone(),
             new: self.new_lots.clone(),
@@ -87,16 +86,39 @@ impl Shelf {
         }
     }
 
-    /// Puts the lots that a line names into its bucket, or takes them out.
-    pub(super) fn move_lots(&mut self, place: usize, line: &MoveLine) -> Result<(), Refusal> {
-        let sku = &line.key.sku;
-        let kind = self.rulebook.tracked(sku).map_or(TrackingKind::None, |terms| terms.kind);
-        lot::check_named(place, sku, kind, &line.lots)?;
-        for named in &line.lots {
+    fn kind_of(&self, sku: &Sku) -> TrackingKind {
+        self.rulebook.tracked(sku).map_or(TrackingKind::None, |terms| terms.kind)
+    }
+
+    /// What a line names fits how its SKU is tracked.
+    pub(super) fn check_named(&self, line: usize, sku: &Sku, named: &[LotUnits]) -> Result<(), Refusal> {
+        lot::check_named(line, sku, self.kind_of(sku), named)
+    }
+
+    /// Notes of lots that they are on their way to a location, or (`None`) are no longer.
+    pub(super) fn note_transit(&mut self, sku: &Sku, lots: &[LotUnits], to: Option<&LocationId>) {
+        for named in lots {
+            if let Some(known) = self.known_lots.get_mut(&(sku.clone(), named.lot.clone())) {
+                known.in_transit = to.cloned();
+            }
+        }
+    }
+
+    /// Puts lots into a bucket, or takes them out where `delta` is negative.
+    pub(super) fn move_lots(
+        &mut self,
+        key: &LevelKey,
+        bucket: Bucket,
+        delta: i64,
+        named: &[LotUnits],
+    ) -> Result<(), Refusal> {
+        let sku = &key.sku;
+        let is_serial = self.kind_of(sku) == TrackingKind::Serial;
+        for named in named {
             let id = (sku.clone(), named.lot.clone());
-            let lots = self.rulebook.lots.entry(line.key.clone()).or_default();
-            if line.delta < 0 {
-                lots.take(line.bucket, &named.lot, named.units).map_err(|free| Refusal::LotNotFree {
+            let lots = self.rulebook.lots.entry(key.clone()).or_default();
+            if delta < 0 {
+                lots.take(bucket, &named.lot, named.units).map_err(|free| Refusal::LotNotFree {
                     sku: sku.clone(),
                     lot: named.lot.clone(),
                     free,
@@ -107,11 +129,12 @@ impl Shelf {
                 }
                 continue;
             }
-            let serial = (kind == TrackingKind::Serial).then(|| (line.key.location.clone(), line.bucket));
+            let serial = is_serial.then(|| (key.location.clone(), bucket));
             let expires_on = match self.known_lots.entry(id) {
                 Entry::Occupied(mut known) => {
-                    let KnownLot { expires_on, place } = known.get_mut();
-                    if let Some((location, _)) = place {
+                    let KnownLot { expires_on, place, in_transit } = known.get_mut();
+                    let elsewhere = place.as_ref().map(|(location, _)| location).or(in_transit.as_ref());
+                    if let Some(location) = elsewhere.filter(|_| is_serial) {
                         let (serial, location) = (named.lot.clone(), location.clone());
                         return Err(Refusal::SerialOnHand { sku: sku.clone(), serial, location });
                     }
@@ -124,11 +147,11 @@ impl Shelf {
                 }
                 Entry::Vacant(unknown) => {
                     self.new_lots.insert(unknown.key().clone(), named.expires_on);
-                    unknown.insert(KnownLot { expires_on: named.expires_on, place: serial });
+                    unknown.insert(KnownLot { expires_on: named.expires_on, place: serial, in_transit: None });
                     named.expires_on
                 }
             };
-            lots.put(line.bucket, &named.lot, expires_on, named.units);
+            lots.put(bucket, &named.lot, expires_on, named.units);
         }
         Ok(())
     }

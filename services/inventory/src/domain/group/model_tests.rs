@@ -628,7 +628,7 @@ impl World {
                 let command = PostMovement {
                     movement_id: id,
                     location: key.location.clone(),
-                    lines: vec![PostLine { key: key.clone(), source, target, quantity: *units }],
+                    lines: vec![PostLine { key: key.clone(), source, target, units: (*units).into() }],
                     reason: "condition_change".into(),
                     reference: String::new(),
                     effective_at,
@@ -676,12 +676,16 @@ impl World {
                     1 | 2 => TransferAct::Allocate { allow_partial: *act == 2 },
                     3 | 4 => TransferAct::Ship { lines, expected_on: None, release_rest: *act == 4 },
                     5 => {
-                        let arrivals = vec![Arrival { sku: sku(0), good: *units, damaged: 0 }];
+                        let arrivals = vec![Arrival { sku: sku(0), good: (*units).into(), damaged: 0.into() }];
                         TransferAct::Receive { bucket: Bucket::Sellable, arrivals }
                     }
                     6 => {
                         let lost = (*units).min(2);
-                        TransferAct::Resolve(vec![Discrepancy { sku: sku(0), lost, from_source: 0 }])
+                        TransferAct::Resolve(vec![Discrepancy {
+                            sku: sku(0),
+                            lost: lost.into(),
+                            from_source: 0.into(),
+                        }])
                     }
                     _ => TransferAct::Cancel,
                 };
@@ -757,7 +761,8 @@ impl World {
                 }
                 let act = match act {
                     0 => {
-                        let delivery = Delivery { sku: sku(0), accepted: *units, quarantined: 1, returned: 0 };
+                        let delivery =
+                            Delivery { sku: sku(0), accepted: (*units).into(), quarantined: 1.into(), returned: 0 };
                         InboundAct::Receive(vec![delivery])
                     }
                     1 => InboundAct::Close,

@@ -1,9 +1,9 @@
 //! Movements between accounts that the caller names: all lines or none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use oneshelf_values::LocationId;
+use oneshelf_values::{LocationId, Sku};
 use uuid::Uuid;
 
 use super::Shelf;
@@ -11,6 +11,7 @@ use crate::domain::{
     consignment,
     error::Refusal,
     ledger::{Account, Movement},
+    lot::{LotNumber, Units},
     reason::Reason,
     stock_level::{Level, LevelKey, Strength},
 };
@@ -31,8 +32,16 @@ pub struct PostLine {
     pub key: LevelKey,
     pub source: Account,
     pub target: Account,
-    /// Positive.
-    pub quantity: i64,
+    /// At least one.
+    pub units: Units,
+}
+
+impl PostMovement {
+    /// The lots that its lines name.
+    pub fn lots(&self) -> HashSet<(Sku, LotNumber)> {
+        let lines = self.lines.iter();
+        lines.flat_map(|line| line.units.lots.iter().map(|named| (line.key.sku.clone(), named.lot.clone()))).collect()
+    }
 }
 
 impl PostLine {
@@ -49,8 +58,9 @@ impl Shelf {
         for (place, line) in command.lines.iter().enumerate() {
             let accounts = (&line.source, &line.target);
             let (consignments, at) = (&self.rulebook.consignments, command.effective_at);
-            consignment::check(consignments, &mut moving, place, &line.key, accounts, line.quantity, at)?;
+            consignment::check(consignments, &mut moving, place, &line.key, accounts, line.units.quantity, at)?;
         }
+        let lots_before = self.lots_of(command.lines.iter().map(|line| &line.key.sku));
         let mut undo = Vec::with_capacity(command.lines.len());
         let outcome = command.lines.iter().enumerate().try_for_each(|(place, line)| {
             let level = self
@@ -58,35 +68,40 @@ impl Shelf {
                 .get_mut(&line.key)
                 .ok_or_else(|| Refusal::LocationNotFound { location: command.location.clone() })?;
             undo.push((&line.key, *level));
-            if self.rulebook.tracked(&line.key.sku).is_some() {
-                return Err(Refusal::SkuTracked { sku: line.key.sku.clone() });
+            let Units { quantity, lots } = &line.units;
+            for (account, delta) in [(&line.source, -quantity), (&line.target, *quantity)] {
+                if let Account::Shelf(_, bucket) = account {
+                    level.shift(&line.key, place, *bucket, delta, Strength::Correction)?;
+                }
             }
-            if let Account::Shelf(_, bucket) = line.source {
-                level.shift(&line.key, place, bucket, -line.quantity, Strength::Correction)?;
-            }
-            if let Account::Shelf(_, bucket) = line.target {
-                level.shift(&line.key, place, bucket, line.quantity, Strength::Correction)?;
+            self.check_named(place, &line.key.sku, lots)?;
+            for (account, delta) in [(&line.source, -quantity), (&line.target, *quantity)] {
+                if let Account::Shelf(_, bucket) = account {
+                    self.move_lots(&line.key, *bucket, delta, lots)?;
+                }
             }
             Ok::<_, Refusal>(())
         });
         if let Err(refusal) = outcome {
             self.restore(undo);
+            self.put_lots_back(lots_before);
             return Err(refusal);
         }
         for (place, line) in command.lines.iter().enumerate() {
-            self.movements.push(Movement {
+            let movement = Movement {
                 movement_id: command.movement_id,
                 line: place,
                 sku: line.key.sku.clone(),
                 source: line.source.clone(),
                 target: line.target.clone(),
-                quantity: line.quantity,
+                quantity: line.units.quantity,
                 reason: command.reason.clone(),
                 reference: command.reference.clone(),
                 level_version: self.version_after(&line.key),
                 effective_at: command.effective_at,
                 lot: None,
-            });
+            };
+            self.book_by_lot(movement, &line.units.lots);
             self.touched.insert(line.key.clone());
         }
         Ok(self.levels_after(command.lines.iter().map(|line| &line.key)))
@@ -115,7 +130,7 @@ mod tests {
                 key: key(),
                 source: source.clone(),
                 target: target.clone(),
-                quantity: *quantity,
+                units: (*quantity).into(),
             })
             .collect();
         let command = PostMovement {

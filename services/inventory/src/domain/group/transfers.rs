@@ -1,13 +1,14 @@
 //! Transfers on the shelf: each command changes the paper, the levels, the hold and the ledger together, or nothing.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use oneshelf_values::{LocationId, Sku, TransferId};
+use oneshelf_values::{LocationId, Sku, TransferId, hold::Resolution as HoldResolution};
 use uuid::Uuid;
 
 use super::{Account, Answer, Bucket, Cause, Posting, Refusal, Shelf, Taking};
 use crate::domain::{
     document::{DocumentKind, HoldIds},
     hold::WantedUnits,
+    lot::{self, LotNumber, LotUnits, Units},
     stock_level::LevelKey,
     transfer::{Arrival, Resolution, Transfer, TransferLine, TransferState},
 };
@@ -57,6 +58,25 @@ pub struct NewTransfer {
 }
 
 impl TransferCommand {
+    /// Units that arrived, or that a resolution names, line by line.
+    fn units(&self) -> Vec<(&Sku, [&Units; 2])> {
+        match &self.act {
+            TransferAct::Receive { arrivals, .. } => {
+                arrivals.iter().map(|one| (&one.sku, [&one.good, &one.damaged])).collect()
+            }
+            TransferAct::Resolve(resolutions) => {
+                resolutions.iter().map(|one| (&one.sku, [&one.lost, &one.from_source])).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The lots among them.
+    pub fn lots(&self) -> impl Iterator<Item = (&Sku, &LotUnits)> {
+        let units = self.units().into_iter();
+        units.flat_map(|(sku, both)| both.into_iter().flat_map(move |of| of.lots.iter().map(move |lot| (sku, lot))))
+    }
+
     /// The levels that a new transfer is about; of one that exists its lines say it.
     pub fn new_keys(&self) -> impl Iterator<Item = LevelKey> {
         let new = if let TransferAct::Create(new) = &self.act { Some(new) } else { None };
@@ -75,6 +95,10 @@ impl Shelf {
             TransferAct::Create(new) => self.new_transfer(command, new, now)?,
             _ => self.open_transfer(command)?,
         };
+        for (line, (sku, units)) in command.units().into_iter().enumerate() {
+            let some = units.into_iter().filter(|units| units.quantity > 0);
+            some.into_iter().try_for_each(|units| self.check_named(line, sku, &units.lots))?;
+        }
         let before = transfer.supply();
         let mut goods_in = Vec::new();
         let cause = Cause {
@@ -101,28 +125,30 @@ impl Shelf {
                 let shelf = |bucket| Account::Shelf(transfer.destination.clone(), bucket);
                 let postings: Vec<Posting<'_>> = arrived
                     .iter()
-                    .flat_map(|arrived| {
+                    .enumerate()
+                    .flat_map(|(line, arrived)| {
                         [
-                            (Account::InTransit, shelf(*bucket), arrived.good, "transfer_received"),
-                            (Account::InTransit, shelf(Bucket::Damaged), arrived.damaged, "transfer_received"),
-                            (Account::Found, shelf(*bucket), arrived.surplus_good, "transfer_surplus"),
-                            (Account::Found, shelf(Bucket::Damaged), arrived.surplus_damaged, "transfer_surplus"),
+                            (Account::InTransit, shelf(*bucket), &arrived.good, "transfer_received"),
+                            (Account::InTransit, shelf(Bucket::Damaged), &arrived.damaged, "transfer_received"),
+                            (Account::Found, shelf(*bucket), &arrived.surplus_good, "transfer_surplus"),
+                            (Account::Found, shelf(Bucket::Damaged), &arrived.surplus_damaged, "transfer_surplus"),
                         ]
-                        .map(|(source, target, quantity, reason)| Posting {
+                        .map(|(source, target, units, reason)| Posting {
+                            line,
                             sku: &arrived.sku,
                             source,
                             target,
-                            quantity,
+                            units: units.clone(),
                             reason,
                         })
                     })
-                    .filter(|posting| posting.quantity > 0)
+                    .filter(|posting| posting.units.quantity > 0)
                     .collect();
                 self.book(&cause, &postings)?;
                 if *bucket == Bucket::Sellable {
                     goods_in = arrived
                         .iter()
-                        .map(|one| (transfer.destination_key(&one.sku), one.good + one.surplus_good))
+                        .map(|one| (transfer.destination_key(&one.sku), one.good.quantity + one.surplus_good.quantity))
                         .collect();
                 }
             }
@@ -131,20 +157,22 @@ impl Shelf {
                 let source = Account::Shelf(transfer.source.clone(), Bucket::Sellable);
                 let postings: Vec<Posting<'_>> = resolutions
                     .iter()
-                    .flat_map(|resolution| {
+                    .enumerate()
+                    .flat_map(|(line, resolution)| {
                         [
-                            (Account::InTransit, Account::Loss, resolution.lost, "transfer_lost"),
-                            (source.clone(), Account::Found, resolution.from_source, "transfer_surplus_settled"),
+                            (Account::InTransit, Account::Loss, &resolution.lost, "transfer_lost"),
+                            (source.clone(), Account::Found, &resolution.from_source, "transfer_surplus_settled"),
                         ]
-                        .map(|(source, target, quantity, reason)| Posting {
+                        .map(|(source, target, units, reason)| Posting {
+                            line,
                             sku: &resolution.sku,
                             source,
                             target,
-                            quantity,
+                            units: units.clone(),
                             reason,
                         })
                     })
-                    .filter(|posting| posting.quantity > 0)
+                    .filter(|posting| posting.units.quantity > 0)
                     .collect();
                 self.book(&cause, &postings)?;
             }
@@ -153,16 +181,18 @@ impl Shelf {
                 let back = transfer.cancel()?;
                 let postings: Vec<Posting<'_>> = back
                     .iter()
-                    .map(|(sku, quantity)| Posting {
+                    .enumerate()
+                    .map(|(line, (sku, units))| Posting {
+                        line,
                         sku,
                         source: Account::InTransit,
                         target: Account::Shelf(transfer.source.clone(), Bucket::Sellable),
-                        quantity: *quantity,
+                        units: units.clone(),
                         reason: "transfer_turned_back",
                     })
                     .collect();
                 self.book(&cause, &postings)?;
-                goods_in = back.iter().map(|(sku, units)| (transfer.source_key(sku), *units)).collect();
+                goods_in = back.iter().map(|(sku, units)| (transfer.source_key(sku), units.quantity)).collect();
                 if let Some(hold_id) = hold_id {
                     goods_in.extend(self.release_for_document(hold_id, now)?);
                 }
@@ -205,7 +235,18 @@ impl Shelf {
             reference: transfer.transfer_id.to_string(),
             effective_at: command.effective_at,
         };
+        let sent: Vec<(Sku, Vec<(LotNumber, i64)>)> = match &resolution {
+            HoldResolution::Resolved { committed, .. } => {
+                let lines = hold.lines.iter().zip(committed);
+                lines.map(|(line, units)| (line.key.sku.clone(), lot::first_units(&line.lots, *units))).collect()
+            }
+            HoldResolution::AlreadySo => Vec::new(),
+        };
         self.take(hold, &resolution, &Account::InTransit, "transfer_shipped", &cause)?;
+        for (sku, lots) in sent {
+            self.note_transit(&sku, &Units::of_lots(&lots).lots, Some(&transfer.destination));
+            transfer.sent(&sku, lots);
+        }
         let rest = if release_rest { Vec::new() } else { transfer.allocated() };
         let next = command.hold_ids.nth(0);
         let held = self.hold_for_document(next, cause.reference, rest, Taking::Partly, now).ok();

@@ -8,8 +8,8 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
-    bad_token, complete, date, document_lines, expected_version, instant, location, named_once, page_token, quantity,
-    reference, request_id, required_date, sku, text,
+    bad_token, complete, date, document_lines, expected_version, instant, location, lots::NamedLots, named_once,
+    page_token, quantity, reference, request_id, required_date, sku, text,
 };
 use crate::{
     domain::{
@@ -151,7 +151,7 @@ pub fn cancel_purchase_order(request: &proto::CancelPurchaseOrderRequest) -> Res
 }
 
 pub fn receive_inbound(request: &proto::ReceiveInboundRequest) -> Result<InboundChange, Status> {
-    let mut violations = Violations::new();
+    let (mut violations, mut lots) = (Violations::new(), NamedLots::default());
     let count = document_lines(&mut violations, request.lines.len());
     let deliveries: Vec<Delivery> = request
         .lines
@@ -160,11 +160,10 @@ pub fn receive_inbound(request: &proto::ReceiveInboundRequest) -> Result<Inbound
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
-            let mut units =
-                |field: &str, value: i64| quantity(&mut violations, format!("lines[{place}].{field}"), value, 0);
-            let accepted = units("accepted", line.accepted);
-            let quarantined = units("quarantined", line.quarantined);
-            let returned = units("returned", line.returned);
+            let mut units = |name, quantity, named: &[_]| lots.units(&mut violations, place, name, quantity, named);
+            let accepted = units("accepted", line.accepted, &line.accepted_lots);
+            let quarantined = units("quarantined", line.quarantined, &line.quarantined_lots);
+            let returned = quantity(&mut violations, format!("lines[{place}].returned"), line.returned, 0);
             if (line.accepted, line.quarantined, line.returned) == (0, 0, 0) {
                 violations.add(format!("lines[{place}]"), "must have at least one unit");
             }

@@ -8,13 +8,15 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::{
-    YEARS, bulk::reason_code, complete, instant, line_count, location, quantity, reference, request_id, sku, text,
+    YEARS, bulk::reason_code, complete, instant, line_count, location, lots::NamedLots, quantity, reference,
+    request_id, sku, text,
 };
 use crate::{
     domain::{
         drift::{Counters, Finding, Repaired},
         group::posting::PostLine,
         ledger::Account,
+        lot::Units,
         stock_level::{Bucket, LevelKey},
     },
     time::timestamp,
@@ -28,7 +30,7 @@ use crate::{
 const MAX_TITLE: usize = 200;
 
 pub fn posting(request: &proto::PostMovementRequest) -> Result<(Key, Posting), Status> {
-    let mut violations = Violations::new();
+    let (mut violations, mut lots) = (Violations::new(), NamedLots::default());
     let id = request_id(&mut violations, &request.request_id);
     let location = location(&mut violations, "location_id", &request.location_id);
     let count = line_count(&mut violations, "lines", request.lines.len());
@@ -45,6 +47,7 @@ pub fn posting(request: &proto::PostMovementRequest) -> Result<(Key, Posting), S
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
             let quantity = quantity(&mut violations, format!("lines[{place}].quantity"), line.quantity, 1);
+            let lots = lots.read(&mut violations, &format!("lines[{place}].lots"), &line.lots, line.quantity);
             let mut account = |name: &str, value| {
                 let account = account(value, location.as_ref()?, owner.as_ref());
                 if account.is_none() && !(consigns && owner.is_none()) {
@@ -65,7 +68,7 @@ pub fn posting(request: &proto::PostMovementRequest) -> Result<(Key, Posting), S
                 key: LevelKey { sku: sku?, location: location.clone()? },
                 source: source?,
                 target: target?,
-                quantity: quantity?,
+                units: Units { quantity: quantity?, lots },
             })
         })
         .collect();

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     domain::{
         group::{Line, Policies, PolicyChange},
-        lot::{LotNumber, LotUnits, MAX_SHELF_LIFE, Tracking, TrackingKind, TrackingTerms},
+        lot::{LotNumber, LotUnits, MAX_SHELF_LIFE, Tracking, TrackingKind, TrackingTerms, Units},
         stock_level::Bucket,
     },
     usecases::list::{SerialHistory, StoredLot},
@@ -32,19 +32,32 @@ const MAX_LOTS: usize = 2_000;
 pub(super) struct NamedLots(usize);
 
 impl NamedLots {
+    /// Units of a line, by the name of their field, with the lots in the field beside it, which is named after it.
+    pub fn units(
+        &mut self,
+        violations: &mut Violations,
+        place: usize,
+        name: &str,
+        units: i64,
+        given: &[proto::LotUnits],
+    ) -> Option<Units> {
+        let field = format!("lines[{place}].{name}");
+        let lots = self.read(violations, &format!("{field}_lots"), given, units);
+        Some(Units { quantity: quantity(violations, field, units, 0)?, lots })
+    }
+
     /// The lots of one line, which must add up to its units.
     pub fn read(
         &mut self,
         violations: &mut Violations,
-        place: usize,
+        field: &str,
         given: &[proto::LotUnits],
         units: i64,
     ) -> Vec<LotUnits> {
-        let field = format!("lines[{place}].lots");
         let room = MAX_LOTS - self.0;
         self.0 += given.len().min(room);
         if given.len() > room {
-            violations.add(&field, format!("at most {MAX_LOTS} in a request"));
+            violations.add(field, format!("at most {MAX_LOTS} in a request"));
             return Vec::new();
         }
         let lots: Vec<LotUnits> = given
@@ -58,7 +71,7 @@ impl NamedLots {
             })
             .collect();
         if !given.is_empty() && lots.len() == given.len() && lots.iter().map(|lot| lot.units).sum::<i64>() != units {
-            violations.add(field, "must add up to the units of the line");
+            violations.add(field, "must add up to the units that they are of");
         }
         lots
     }

@@ -50,7 +50,7 @@ pub fn movement(fields: &MoveFields<'_>, request: &impl Message) -> Result<(Key,
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
             let quantity = quantity(&mut violations, format!("lines[{place}].quantity"), line.quantity, 1);
-            let lots = lots.read(&mut violations, place, &line.lots, line.quantity);
+            let lots = lots.read(&mut violations, &format!("lines[{place}].lots"), &line.lots, line.quantity);
             Some(MoveLine {
                 key: LevelKey { sku: sku?, location: location.clone()? },
                 bucket: bucket?,
@@ -90,7 +90,8 @@ pub fn adjustment(request: &proto::AdjustStockRequest) -> Result<(Key, Moved), S
                     format!("must not be zero, and at most {MAX_QUANTITY} either way"),
                 );
             }
-            let lots = lots.read(&mut violations, place, &line.lots, line.delta.saturating_abs());
+            let lots =
+                lots.read(&mut violations, &format!("lines[{place}].lots"), &line.lots, line.delta.saturating_abs());
             Some(MoveLine {
                 key: LevelKey { sku: sku?, location: location.clone()? },
                 bucket: bucket?,

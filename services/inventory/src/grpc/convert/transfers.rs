@@ -7,8 +7,8 @@ use prost::Message;
 use tonic::Status;
 
 use super::{
-    bucket, complete, date, day_text, document_lines, expected_version, instant, location, named_once, quantity,
-    reference, request_id, sku,
+    bucket, complete, date, day_text, document_lines, expected_version, instant, location, lots::NamedLots, named_once,
+    quantity, reference, request_id, sku,
 };
 use crate::{
     domain::{
@@ -118,7 +118,7 @@ pub fn ship_transfer(request: &proto::ShipTransferRequest) -> Result<TransferCha
 }
 
 pub fn receive_transfer(request: &proto::ReceiveTransferRequest) -> Result<TransferChange, Status> {
-    let mut violations = Violations::new();
+    let (mut violations, mut lots) = (Violations::new(), NamedLots::default());
     let count = document_lines(&mut violations, request.lines.len());
     let arrivals = request
         .lines
@@ -127,8 +127,9 @@ pub fn receive_transfer(request: &proto::ReceiveTransferRequest) -> Result<Trans
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
-            let good = quantity(&mut violations, format!("lines[{place}].good"), line.good, 0);
-            let damaged = quantity(&mut violations, format!("lines[{place}].damaged"), line.damaged, 0);
+            let mut units = |name, quantity, named: &[_]| lots.units(&mut violations, place, name, quantity, named);
+            let good = units("good", line.good, &line.good_lots);
+            let damaged = units("damaged", line.damaged, &line.damaged_lots);
             if (line.good, line.damaged) == (0, 0) {
                 violations.add(format!("lines[{place}]"), "must have at least one unit");
             }
@@ -150,7 +151,7 @@ pub fn receive_transfer(request: &proto::ReceiveTransferRequest) -> Result<Trans
 }
 
 pub fn resolve_transfer(request: &proto::ResolveTransferDiscrepancyRequest) -> Result<TransferChange, Status> {
-    let mut violations = Violations::new();
+    let (mut violations, mut lots) = (Violations::new(), NamedLots::default());
     let count = document_lines(&mut violations, request.lines.len());
     let resolutions = request
         .lines
@@ -159,8 +160,9 @@ pub fn resolve_transfer(request: &proto::ResolveTransferDiscrepancyRequest) -> R
         .enumerate()
         .filter_map(|(place, line)| {
             let sku = sku(&mut violations, format!("lines[{place}].sku"), &line.sku);
-            let lost = quantity(&mut violations, format!("lines[{place}].lost"), line.lost, 0);
-            let from_source = quantity(&mut violations, format!("lines[{place}].from_source"), line.from_source, 0);
+            let mut units = |name, quantity, named: &[_]| lots.units(&mut violations, place, name, quantity, named);
+            let lost = units("lost", line.lost, &line.lost_lots);
+            let from_source = units("from_source", line.from_source, &line.from_source_lots);
             if (line.lost, line.from_source) == (0, 0) {
                 violations.add(format!("lines[{place}]"), "must have at least one unit");
             }
@@ -261,6 +263,11 @@ pub fn transfer_message(transfer: &Transfer) -> proto::Transfer {
                 lost: line.lost,
                 surplus: line.surplus,
                 surplus_settled: line.surplus_settled,
+                lots_in_transit: line
+                    .lots
+                    .iter()
+                    .map(|(lot, units)| proto::HeldLot { lot: lot.to_string(), quantity: *units })
+                    .collect(),
             })
             .collect(),
         version: transfer.version,

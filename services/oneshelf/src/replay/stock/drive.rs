@@ -131,6 +131,7 @@ impl Drive<'_> {
                 quantity: self.books.items[*item].opening,
                 source: Account::Found.into(),
                 target: Account::Sellable.into(),
+                lots: Vec::new(),
             };
             let request = PostMovementRequest {
                 request_id: self.ids.of(&format!("opening/{part}")),
