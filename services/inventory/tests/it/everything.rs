@@ -384,14 +384,18 @@ impl Caller {
         let outcome = self.client.promise_stock(request).await;
         let promise_id = self.note("promise", outcome)?.promise?.promise_id;
         let request_id = self.id();
-        if self.rng.random_bool(0.5) {
-            let request = pb::CommitPromiseRequest { request_id, promise_id, ..Default::default() };
-            let outcome = self.client.commit_promise(request).await;
-            self.note("keep a promise", outcome);
-        } else if self.rng.random_bool(0.5) {
-            let request = pb::CancelPromiseRequest { request_id, promise_id, ..Default::default() };
-            let outcome = self.client.cancel_promise(request).await;
-            self.note("cancel a promise", outcome);
+        match self.rng.random_range(0..4) {
+            0 | 1 => {
+                let request = pb::CommitPromiseRequest { request_id, promise_id, ..Default::default() };
+                let outcome = self.client.commit_promise(request).await;
+                self.note("keep a promise", outcome);
+            }
+            2 => {
+                let request = pb::CancelPromiseRequest { request_id, promise_id, ..Default::default() };
+                let outcome = self.client.cancel_promise(request).await;
+                self.note("cancel a promise", outcome);
+            }
+            _ => {}
         }
         None
     }
