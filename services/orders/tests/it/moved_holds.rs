@@ -60,6 +60,21 @@ async fn deliver(desk: &Desk, mut events: Vec<OutboxEvent>) {
     .await;
 }
 
+/// Has inventory move so many units of A of an order from WH to STRICT.
+async fn move_to_strict(desk: &mut Desk, order: &pb::Order, quantity: i64) {
+    let request = stock::MoveHoldRequest {
+        request_id: desk.id(),
+        hold_id: order.order_id.clone(),
+        moves: vec![stock::HoldMove {
+            sku: "A".to_owned(),
+            source_location_id: "WH".to_owned(),
+            target_location_id: "STRICT".to_owned(),
+            quantity,
+        }],
+    };
+    desk.inventory.move_hold(request).await.unwrap();
+}
+
 fn places(order: &pb::Order) -> Vec<Units<'_>> {
     let allocations = order.allocations.iter();
     allocations.map(|one| (one.sku.as_str(), one.location_id.as_str(), one.quantity)).collect()
@@ -109,17 +124,7 @@ async fn an_order_ships_from_wherever_its_units_are_before_it_hears_of_it() {
     let mut desk = Desk::open().await;
     desk.receive("STRICT", &[("A", 4)]).await;
     let order = desk.placed(desk.order(&[("A", 5, 100), ("B", 1, 50)])).await;
-    let request = stock::MoveHoldRequest {
-        request_id: desk.id(),
-        hold_id: order.order_id.clone(),
-        moves: vec![stock::HoldMove {
-            sku: "A".to_owned(),
-            source_location_id: "WH".to_owned(),
-            target_location_id: "STRICT".to_owned(),
-            quantity: 4,
-        }],
-    };
-    desk.inventory.move_hold(request).await.unwrap();
+    move_to_strict(&mut desk, &order, 4).await;
     assert_eq!((desk.level("WH", "A").await, desk.level("STRICT", "A").await), ((10, 1), (4, 4)));
 
     let request = desk.ship(&order.order_id, &[(1, 3), (2, 1)]);
@@ -137,17 +142,7 @@ async fn a_cancelled_order_gives_moved_units_back_where_they_are() {
     let mut desk = Desk::open().await;
     desk.receive("STRICT", &[("A", 4)]).await;
     let order = desk.placed(desk.order(&[("A", 2, 100)])).await;
-    let request = stock::MoveHoldRequest {
-        request_id: desk.id(),
-        hold_id: order.order_id.clone(),
-        moves: vec![stock::HoldMove {
-            sku: "A".to_owned(),
-            source_location_id: "WH".to_owned(),
-            target_location_id: "STRICT".to_owned(),
-            quantity: 2,
-        }],
-    };
-    desk.inventory.move_hold(request).await.unwrap();
+    move_to_strict(&mut desk, &order, 2).await;
     deliver(&desk, vec![told(&desk, &order.order_id, 1, &[("A", "STRICT", 2)])]).await;
     assert_eq!(places(&desk.get(&order.order_id).await), [("A", "STRICT", 2)]);
     let cancel =

@@ -96,8 +96,8 @@ impl Shelf {
             _ => self.open_transfer(command)?,
         };
         for (line, (sku, units)) in command.units().into_iter().enumerate() {
-            let some = units.into_iter().filter(|units| units.quantity > 0);
-            some.into_iter().try_for_each(|units| self.check_named(line, sku, &units.lots))?;
+            let mut some = units.into_iter().filter(|units| units.quantity > 0);
+            some.try_for_each(|units| self.check_named(line, sku, &units.lots))?;
         }
         let before = transfer.supply();
         let mut goods_in = Vec::new();
