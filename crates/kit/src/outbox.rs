@@ -83,24 +83,51 @@ pub async fn append(
     if events.is_empty() {
         return Ok(());
     }
-    if let Some(event) = events.iter().find(|event| event.payload.len() > MAX_PAYLOAD_BYTES) {
-        return Err(sqlx::Error::InvalidArgument(format!(
-            "event {} of {} has {} bytes, more than {MAX_PAYLOAD_BYTES}",
-            event.event_type,
-            event.aggregate_id,
-            event.payload.len(),
-        )));
-    }
-    let packs = pack(schema, events, now);
+    let Packs { routing_keys, counts, batches } = Packs::of(schema, events, now)?;
     sqlx::query(schema.outbox().append.clone())
-        .bind(packs.iter().map(|pack| pack.routing_key).collect::<Vec<_>>())
-        .bind(packs.iter().map(|pack| pack.events.len() as i32).collect::<Vec<_>>())
-        .bind(packs.into_iter().map(|pack| cloudevents::join_batch(pack.events)).collect::<Vec<_>>())
+        .bind(routing_keys)
+        .bind(counts)
+        .bind(batches)
         .bind(now)
         .execute(conn)
         .await?;
-    schema.appended().notify_one();
+    wake_relay(schema);
     Ok(())
+}
+
+/// Wakes this process's relay, after a statement of the service's own has appended [`Packs`].
+pub fn wake_relay(schema: Schema) {
+    schema.appended().notify_one();
+}
+
+/// Events as rows of `outbox_packs`, for a statement that inserts them along with the facts: with `routing_keys` as
+/// `routing_key`, `counts` as `events`, `batches` as `batch`, and the time as `created_at`, in order.
+#[derive(Debug, Default)]
+pub struct Packs {
+    pub routing_keys: Vec<&'static str>,
+    pub counts: Vec<i32>,
+    pub batches: Vec<Vec<u8>>,
+}
+
+impl Packs {
+    /// Packs events, in order. One that is larger than [`MAX_PAYLOAD_BYTES`] is refused.
+    pub fn of(schema: Schema, events: &[OutboxEvent], now: DateTime<Utc>) -> Result<Self, sqlx::Error> {
+        if let Some(event) = events.iter().find(|event| event.payload.len() > MAX_PAYLOAD_BYTES) {
+            return Err(sqlx::Error::InvalidArgument(format!(
+                "event {} of {} has {} bytes, more than {MAX_PAYLOAD_BYTES}",
+                event.event_type,
+                event.aggregate_id,
+                event.payload.len(),
+            )));
+        }
+        let mut packs = Self::default();
+        for pack in pack(schema, events, now) {
+            packs.routing_keys.push(pack.routing_key);
+            packs.counts.push(pack.events.len() as i32);
+            packs.batches.push(cloudevents::join_batch(pack.events));
+        }
+        Ok(packs)
+    }
 }
 
 struct NewPack {

@@ -97,12 +97,41 @@ where
     F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send + Sync + 'static,
 {
     let pool = pool.clone();
-    let unit = async move { retrying(|| attempt(&pool, &work)).await };
+    in_its_own_task(async move { retrying(|| attempt(&pool, &work)).await }).await
+}
+
+/// Runs one unit of work that is a single statement, which PostgreSQL commits by itself: as [`in_tx`], less two round trips.
+pub async fn in_one_statement<T, E, F>(pool: &PgPool, work: F) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: StdError + From<sqlx::Error> + Send + 'static,
+    F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>> + Send + Sync + 'static,
+{
+    let pool = pool.clone();
+    in_its_own_task(async move { retrying(|| attempt_statement(&pool, &work)).await }).await
+}
+
+async fn in_its_own_task<T, E>(unit: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<sqlx::Error> + Send + 'static,
+{
     match tokio::spawn(unit.in_current_span()).await {
         Ok(result) => result,
         Err(join) if join.is_panic() => std::panic::resume_unwind(join.into_panic()),
         Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
     }
+}
+
+async fn attempt_statement<T, E, F>(pool: &PgPool, work: &F) -> Result<T, E>
+where
+    E: StdError + From<sqlx::Error> + 'static,
+    F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<T, E>>,
+{
+    let mut conn = lend(pool).await?;
+    let result = work(&mut conn).await;
+    conn.give_back(&result);
+    result
 }
 
 /// Runs a whole transaction again while the database asks for that; for tasks that no caller can cancel.

@@ -9,8 +9,8 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub database: DatabaseConfig,
-    /// Executors side by side. Two are enough to keep PostgreSQL busy; more contend for hot rows.
-    #[serde(default = "default_writers")]
+    /// Executors side by side; 0: as many as [`Config::writers`] finds right.
+    #[serde(default)]
     pub writers: usize,
     /// Commands in one group at most.
     #[serde(default = "default_max_group")]
@@ -41,9 +41,6 @@ pub struct Config {
     pub longest_soft_hold_s: u64,
 }
 
-fn default_writers() -> usize {
-    2
-}
 fn default_max_group() -> usize {
     512
 }
@@ -73,11 +70,18 @@ fn default_longest_soft_hold_s() -> u64 {
 }
 
 impl Config {
+    /// Executors side by side: one for every two cores unless it is set, 1 to 4. One writer makes the largest groups and so
+    /// has the least to do for each command; more use cores that would be idle.
+    pub fn writers(&self) -> usize {
+        let for_cores = || std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).clamp(1, 4));
+        if self.writers == 0 { for_cores() } else { self.writers }
+    }
+
     /// A configuration with defaults for everything but the database.
     pub fn new(database: DatabaseConfig) -> Self {
         Self {
             database,
-            writers: default_writers(),
+            writers: 0,
             max_group: default_max_group(),
             queue: default_queue(),
             availability_max_age_ms: default_availability_max_age_ms(),
@@ -93,7 +97,7 @@ impl Config {
     /// Refuses values that cannot work, naming the key.
     pub fn validate(&self) -> Result<(), String> {
         let bounds = [
-            ("inventory.writers", self.writers as u64, 1, 16),
+            ("inventory.writers", self.writers as u64, 0, 16),
             ("inventory.max_group", self.max_group as u64, 1, 4_096),
             ("inventory.queue", self.queue as u64, 1, 100_000),
             ("inventory.availability_max_age_ms", self.availability_max_age_ms, 1, 60_000),

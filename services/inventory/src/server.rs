@@ -90,7 +90,7 @@ pub async fn start(cfg: &Config, chassis: &Chassis) -> anyhow::Result<Mounted> {
 
 /// The use cases over a pool, with their executor running.
 pub fn use_cases(cfg: &Config, chassis: &Chassis, pool: PgPool, schema: Schema) -> Inventory {
-    let options = Options { max_group: cfg.max_group, queue: cfg.queue, writers: cfg.writers };
+    let options = Options { max_group: cfg.max_group, queue: cfg.queue, writers: cfg.writers() };
     let (executor_pool, clock, memory) = (pool.clone(), chassis.clock.clone(), Arc::new(Memory::default()));
     Inventory {
         batcher: Batcher::spawn(&chassis.lifecycle, "inventory.executor", options, Job::route, move |jobs| {

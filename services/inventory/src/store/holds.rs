@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use oneshelf_kit::pg;
 use oneshelf_values::{
     ChannelId, Hold, HoldId, HoldState, HoldTerms, PartnerId, ShopperId,
     hold::{LineSplit, Standing},
@@ -11,7 +10,7 @@ use oneshelf_values::{
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use super::{Inconsistency, parse, sourcing::SourcedRow};
+use super::{Inconsistency, grants::GrantedColumns, parse, sourcing::SourcedRow};
 use crate::domain::{
     group::Moved,
     hold::{GrantedLine, HoldLine, KitLine, KitPart, StockHold},
@@ -178,39 +177,6 @@ fn flatten<'a>(
         .collect()
 }
 
-/// The lines of holds as they were granted, by column.
-#[derive(Default)]
-struct GrantedColumns<'a> {
-    hold_ids: Vec<Uuid>,
-    places: Vec<i32>,
-    skus: Vec<&'a str>,
-    locations: Vec<&'a str>,
-    requested: Vec<i64>,
-    held: Vec<i64>,
-    available: Vec<i64>,
-    versions: Vec<i64>,
-}
-
-impl<'a> GrantedColumns<'a> {
-    fn of(holds: &'a [StockHold]) -> Self {
-        let mut columns = Self::default();
-        for hold in holds {
-            for (place, (line, held)) in hold.lines.iter().zip(hold.promise.granted()).enumerate() {
-                columns.hold_ids.push(Uuid::from(hold.hold_id));
-                columns.places.push(place as i32);
-                columns.skus.push(line.key.sku.as_str());
-                columns.locations.push(line.key.location.as_str());
-                columns.requested.push(line.requested);
-                columns.held.push(*held);
-                columns.available.push(line.available);
-                // A line that was granted nothing did not touch its level.
-                columns.versions.push(if *held > 0 { line.granted_version } else { 0 });
-            }
-        }
-        columns
-    }
-}
-
 /// Locks holds in id order, with their lines. Unknown ids are missing from the answer.
 pub async fn lock_holds(conn: &mut PgConnection, hold_ids: &[Uuid]) -> Result<HashMap<HoldId, StockHold>, sqlx::Error> {
     let rows = sqlx::query_as!(
@@ -316,193 +282,6 @@ async fn attach_lines(conn: &mut PgConnection, rows: Vec<HoldRow>) -> Result<Has
             hold_from(row, lines).map(|hold| (hold.hold_id, hold))
         })
         .collect()
-}
-
-/// Whether [`insert_holds`] failed because another transaction made a hold of one of its ids meanwhile.
-pub fn is_taken(error: &sqlx::Error) -> bool {
-    matches!(pg::constraint(error), Some("holds_pkey" | "hold_lines_pkey"))
-}
-
-/// Inserts granted holds with their lines.
-pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold]) -> Result<(), sqlx::Error> {
-    let lines = GrantedColumns::of(holds);
-    sqlx::query!(
-        r#"
-        WITH granted AS (
-            INSERT INTO inventory.holds (
-                hold_id
-              , kind
-              , state
-              , channel_id
-              , partner_id
-              , shopper_id
-              , held_since
-              , reference
-              , fingerprint
-              , granted_until
-              , expires_at
-              , created_at
-              , sourcing
-            )
-            SELECT hold_id
-                 , kind
-                 , 'held'
-                 , channel_id
-                 , partner_id
-                 , shopper_id
-                 , held_since
-                 , reference
-                 , fingerprint
-                 , expires_at
-                 , expires_at
-                 , created_at
-                 , sourcing
-              FROM UNNEST(
-                       $1::UUID[]
-                     , $2::TEXT[]
-                     , $3::TEXT[]
-                     , $4::TEXT[]
-                     , $5::BYTEA[]
-                     , $6::TIMESTAMPTZ[]
-                     , $7::TIMESTAMPTZ[]
-                     , $8::TEXT[]
-                     , $9::TEXT[]
-                     , $10::TIMESTAMPTZ[]
-                     , $11::JSONB[]
-                   ) AS hold (
-                       hold_id
-                     , kind
-                     , channel_id
-                     , reference
-                     , fingerprint
-                     , expires_at
-                     , created_at
-                     , partner_id
-                     , shopper_id
-                     , held_since
-                     , sourcing
-                   )
-        )
-        INSERT INTO inventory.hold_lines (
-            hold_id
-          , line_no
-          , sku
-          , location_id
-          , requested
-          , held
-          , available
-          , granted_version
-        )
-        SELECT *
-          FROM UNNEST(
-                   $12::UUID[]
-                 , $13::INT[]
-                 , $14::TEXT[]
-                 , $15::TEXT[]
-                 , $16::BIGINT[]
-                 , $17::BIGINT[]
-                 , $18::BIGINT[]
-                 , $19::BIGINT[]
-               )
-        "#,
-        &holds.iter().map(|hold| Uuid::from(hold.hold_id)).collect::<Vec<_>>(),
-        &holds.iter().map(|hold| hold.kind().as_str()).collect::<Vec<_>>() as &[&str],
-        &holds.iter().map(|hold| hold.channel.as_ref().map(ChannelId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
-        &holds.iter().map(|hold| hold.reference.as_str()).collect::<Vec<_>>() as &[&str],
-        &holds.iter().map(|hold| &hold.fingerprint[..]).collect::<Vec<_>>() as &[&[u8]],
-        &holds.iter().map(|hold| hold.granted_until).collect::<Vec<_>>() as &[Option<DateTime<Utc>>],
-        &holds.iter().map(|hold| hold.created_at).collect::<Vec<_>>(),
-        &holds.iter().map(|hold| hold.partner.as_ref().map(PartnerId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
-        &holds.iter().map(|hold| hold.shopper.as_ref().map(ShopperId::as_str)).collect::<Vec<_>>() as &[Option<&str>],
-        &holds.iter().map(|hold| (hold.since != hold.created_at).then_some(hold.since)).collect::<Vec<_>>()
-            as &[Option<DateTime<Utc>>],
-        &holds.iter().map(|hold| hold.sourced.as_deref().map(|sourced| Json(sourced.into()))).collect::<Vec<_>>()
-            as &[Option<Json<SourcedRow>>],
-        &lines.hold_ids,
-        &lines.places,
-        &lines.skus as &[&str],
-        &lines.locations as &[&str],
-        &lines.requested,
-        &lines.held,
-        &lines.available,
-        &lines.versions,
-    )
-    .execute(&mut *conn)
-    .await?;
-    if holds.iter().any(|hold| !hold.kits.is_empty()) {
-        mark_kit_parts(conn, holds).await?;
-    }
-    if holds.iter().flat_map(|hold| &hold.lines).any(|line| !line.lots.is_empty()) {
-        mark_lots(conn, holds).await?;
-    }
-    Ok(())
-}
-
-/// Says of the lines that make up kits which these are. Hardly any hold has kits, so it is not said with every line.
-async fn mark_kit_parts(conn: &mut PgConnection, holds: &[StockHold]) -> Result<(), sqlx::Error> {
-    let parts: Vec<(Uuid, i32, KitPart, &KitLine)> = holds
-        .iter()
-        .flat_map(|hold| {
-            hold.lines.iter().enumerate().filter_map(move |(place, line)| {
-                let part = line.part_of?;
-                Some((Uuid::from(hold.hold_id), place as i32, part, &hold.kits[part.kit]))
-            })
-        })
-        .collect();
-    sqlx::query!(
-        r#"
-        UPDATE inventory.hold_lines
-           SET kit_no = part.kit_no
-             , kit_sku = part.kit_sku
-             , kit_version = part.kit_version
-             , kit_units = part.kit_units
-             , kit_available = part.kit_available
-          FROM UNNEST($1::UUID[], $2::INT[], $3::INT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[])
-               AS part (hold_id, line_no, kit_no, kit_sku, kit_version, kit_units, kit_available)
-         WHERE hold_lines.hold_id = part.hold_id
-           AND hold_lines.line_no = part.line_no
-        "#,
-        &parts.iter().map(|part| part.0).collect::<Vec<_>>(),
-        &parts.iter().map(|part| part.1).collect::<Vec<_>>(),
-        &parts.iter().map(|part| part.2.kit as i32).collect::<Vec<_>>(),
-        &parts.iter().map(|part| part.3.key.sku.as_str()).collect::<Vec<_>>() as &[&str],
-        &parts.iter().map(|part| part.3.version).collect::<Vec<_>>(),
-        &parts.iter().map(|part| part.2.units).collect::<Vec<_>>(),
-        &parts.iter().map(|part| part.3.available).collect::<Vec<_>>(),
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Says of lines of tracked SKUs which lots they were given.
-async fn mark_lots(conn: &mut PgConnection, holds: &[StockHold]) -> Result<(), sqlx::Error> {
-    let lines = holds.iter().flat_map(|hold| {
-        let lines = hold.lines.iter().enumerate().filter(|(_, line)| !line.lots.is_empty());
-        lines.map(move |(place, line)| (Uuid::from(hold.hold_id), place as i32, line))
-    });
-    let (mut ids, mut places, mut lots) = (Vec::new(), Vec::new(), Vec::new());
-    for (hold_id, place, line) in lines {
-        ids.push(hold_id);
-        places.push(place);
-        let parts = line.lots.iter().map(|(lot, units)| serde_json::json!([lot.as_str(), units]));
-        lots.push(serde_json::Value::Array(parts.collect()));
-    }
-    sqlx::query!(
-        r#"
-        UPDATE inventory.hold_lines
-           SET lots = given.lots
-          FROM UNNEST($1::UUID[], $2::INT[], $3::JSONB[]) AS given (hold_id, line_no, lots)
-         WHERE hold_lines.hold_id = given.hold_id
-           AND hold_lines.line_no = given.line_no
-        "#,
-        &ids,
-        &places,
-        &lots,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 /// Writes the state of holds that this transaction locked and changed: resolved ones with their lines, extended ones

@@ -11,6 +11,7 @@ pub mod count_plan;
 pub mod counts;
 pub mod documents;
 pub mod drift;
+pub mod grants;
 pub mod holds;
 pub mod inbounds;
 pub mod kits;

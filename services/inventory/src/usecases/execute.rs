@@ -180,7 +180,7 @@ pub fn run_group(
         // What was granted is committed. Should the rest fail, the group fails, and who asks again gets the first answer.
         let left = jobs.iter().zip(&granted).filter(|(_, granted)| granted.is_none()).map(|(job, _)| job.clone());
         let left: Arc<[Job]> = left.collect();
-        let mut rest = run_long_way(&pool, schema, &clock, &memory.kits, &left).await?.into_iter();
+        let mut rest = run_long_way(&pool, schema, &clock, &memory, &left).await?.into_iter();
         granted
             .into_iter()
             .map(|granted| granted.or_else(|| rest.next()).ok_or(Error::Unexpected("a command got no answer")))
@@ -192,19 +192,19 @@ async fn run_long_way(
     pool: &PgPool,
     schema: Schema,
     clock: &Clock,
-    kits: &KnownKits,
+    memory: &Arc<Memory>,
     jobs: &Arc<[Job]>,
 ) -> Result<Vec<Outcome>, Error> {
-    let mut parts = kits.of(|| jobs.iter().flat_map(|job| job.command.may_name_kits()).map(|(sku, _)| sku));
+    let mut parts = memory.kits.of(|| jobs.iter().flat_map(|job| job.command.may_name_kits()).map(|(sku, _)| sku));
     for _ in 0..MAX_LOOKS {
-        let (jobs, clock, guess) = (jobs.clone(), clock.clone(), Arc::new(parts.clone()));
+        let (jobs, clock, guess, known) = (jobs.clone(), clock.clone(), Arc::new(parts.clone()), memory.clone());
         let outcome = pg::in_tx(pool, move |conn| {
-            let (jobs, clock, guess) = (jobs.clone(), clock.clone(), guess.clone());
-            Box::pin(async move { apply_group(conn, schema, &jobs, &clock, &guess).await })
+            let (jobs, clock, guess, known) = (jobs.clone(), clock.clone(), guess.clone(), known.clone());
+            Box::pin(async move { apply_group(conn, schema, &jobs, &clock, &guess, &known.short_way).await })
         })
         .await;
         let Err(Error::MoreKits(found)) = outcome else { return outcome };
-        kits.learn(&found);
+        memory.kits.learn(&found);
         parts.extend(found);
     }
     Err(Error::Conflict)
@@ -219,6 +219,7 @@ async fn apply_group(
     jobs: &[Job],
     clock: &Clock,
     guess: &Parts,
+    short_way: &ShortWay,
 ) -> Result<Vec<Outcome>, Error> {
     let now = clock.now();
     let claims = claim(conn, schema, jobs).await?;
@@ -410,7 +411,7 @@ async fn apply_group(
         outcomes.push(outcome);
     }
     refuse_only_for_good(conn, schema, jobs, &outcomes, &known).await?;
-    save(conn, schema, shelf, clock, now).await?;
+    short_way.learn(&save(conn, schema, shelf, clock, now).await?);
 
     let answers: Vec<(&Key, Vec<u8>)> = jobs
         .iter()
@@ -653,23 +654,23 @@ async fn refuse_only_for_good(
     Ok(())
 }
 
-/// Writes what the group changed, each table with one statement.
+/// Writes what the group changed, each table with one statement. Answers the levels as they are now.
 pub(super) async fn save(
     conn: &mut PgConnection,
     schema: Schema,
     shelf: Shelf,
     clock: &Clock,
     now: DateTime<Utc>,
-) -> Result<(), Error> {
+) -> Result<Vec<(LevelKey, Level)>, Error> {
     let changes = shelf.finish(now);
     if changes.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let versions: HashMap<&LevelKey, i64> = changes.levels.iter().map(|(key, level)| (key, level.version)).collect();
     // A line that was granted nothing did not touch its level.
     let version_of = |key: &LevelKey| versions.get(key).copied().unwrap_or(0);
     if !changes.granted.is_empty() {
-        store::holds::insert_holds(conn, &changes.granted).await.map_err(Error::of_new_holds)?;
+        store::grants::insert_holds(conn, &changes.granted, now).await.map_err(Error::of_new_holds)?;
     }
     if !changes.moved.is_empty() {
         store::holds::replace_moved_lines(conn, &changes.moved).await?;
@@ -731,7 +732,7 @@ pub(super) async fn save(
     }
     store::documents::save_documents(conn, &changes, now).await?;
     outbox::append(conn, schema, &events::publish(&changes.events, clock, now), now).await?;
-    Ok(())
+    Ok(changes.levels)
 }
 
 /// The promises of a group as they are now that their levels are locked: goods that came in meanwhile may have gone to

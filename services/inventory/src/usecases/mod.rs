@@ -19,6 +19,7 @@ pub mod hold_stock;
 pub mod inbounds;
 pub mod keep_ledger;
 pub mod known_kits;
+mod known_levels;
 pub mod list;
 pub mod move_hold;
 pub mod move_stock;
@@ -146,7 +147,7 @@ fn answer_of<A>(submitted: Result<A, batch::Submit<Error>>) -> Result<A, Error> 
 impl Error {
     /// Why holds could not be inserted: perhaps another process made one of them since we looked.
     fn of_new_holds(error: sqlx::Error) -> Self {
-        if store::holds::is_taken(&error) { Self::Conflict } else { error.into() }
+        if store::grants::is_taken(&error) { Self::Conflict } else { error.into() }
     }
 }
 

@@ -4,8 +4,7 @@
 //! |---|---|
 //! | begin | |
 //! | take what the group wants of each level, where its row says that there is enough | locks, decides and writes in one |
-//! | insert holds and their lines | |
-//! | append outbox | |
+//! | insert holds and their lines, append outbox | |
 //! | commit | |
 //!
 //! [`super::execute`] locks and reads first and writes later, because it has to look at what a row alone does not say. For
@@ -15,6 +14,10 @@
 //!
 //! A level is asked once, for all lines of the group: where it has too little for all, the holds on it go the long way,
 //! where they are judged one by one. Levels are locked in the order of their keys, as on the long way.
+//!
+//! Ahead of that, a group on few levels that this process wrote last guesses that they still are what it wrote
+//! ([`super::known_levels`]). Then the domain decides first, and one statement, which is its own transaction, writes all
+//! of it if the guess was right, and nothing if it was wrong.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -25,13 +28,18 @@ use std::{
 };
 
 use metrics::counter;
-use oneshelf_kit::{outbox, pg, schema::Schema};
+use oneshelf_kit::{
+    outbox::{self, Packs},
+    pg,
+    schema::Schema,
+};
 use oneshelf_values::{Clock, HoldId};
 use sqlx::{PgConnection, PgPool};
 
 use super::{
     Error,
     execute::{Job, Outcome},
+    known_levels::KnownLevels,
 };
 use crate::{
     domain::{
@@ -39,19 +47,21 @@ use crate::{
         hold::HoldKind,
         stock_level::{Level, LevelKey, Wanted},
     },
-    events, store,
+    events,
+    store::{self, grants::Guess},
 };
 
-/// Whether the short way is worth a try. Where SKUs have rules or are sold out it leads nowhere, and each try costs two
-/// round trips: so after a miss some groups do not try, after several in a row more of them.
+/// What this process remembers on the short way, from one group to the next.
 #[derive(Debug, Default)]
 pub struct ShortWay {
-    misses: AtomicU32,
-    to_skip: AtomicU32,
+    taking: Attempts,
+    guessing: Attempts,
+    levels: KnownLevels,
 }
 
-/// Of 64 groups one tries, at least.
-const LONGEST_SKIP_EXPONENT: u32 = 6;
+/// A guess visits each row twice, to lock it and to write it; beyond this many, that costs more than the round trips that
+/// it saves.
+const GUESSED_LEVELS: usize = 16;
 
 impl ShortWay {
     /// Grants what it can of a group: `None` for commands that have to go the long way.
@@ -62,40 +72,122 @@ impl ShortWay {
         clock: &Clock,
         jobs: &Arc<[Job]>,
     ) -> Result<Vec<Option<Outcome>>, Error> {
-        if !are_plain(jobs) || !self.is_open() {
+        if !are_plain(jobs) {
+            return Ok(vec![None; jobs.len()]);
+        }
+        if let Some(outcomes) = self.guess(pool, schema, clock, jobs).await? {
+            return Ok(outcomes);
+        }
+        if !self.taking.are_worth_it() {
             return Ok(vec![None; jobs.len()]);
         }
         let (group, clock) = (jobs.clone(), clock.clone());
-        let granted = pg::in_tx(pool, move |conn| {
+        let taken = pg::in_tx(pool, move |conn| {
             let (group, clock) = (group.clone(), clock.clone());
-            Box::pin(async move { grant_plain(conn, schema, &group, &clock).await })
+            Box::pin(async move { take_plain(conn, schema, &group, &clock).await })
         })
         .await;
-        match granted {
-            Ok(outcomes) => {
-                self.went();
-                counter!("oneshelf_inventory_short_way_groups_total", "outcome" => "granted").increment(1);
+        match taken {
+            Ok((outcomes, levels)) => {
+                self.levels.learn(levels.iter());
+                self.taking.led_somewhere();
+                count("granted");
                 Ok(outcomes)
             }
             Err(Error::LongWay | Error::Conflict) => {
-                self.missed();
-                counter!("oneshelf_inventory_short_way_groups_total", "outcome" => "missed").increment(1);
+                self.taking.led_nowhere();
+                count("missed");
                 Ok(vec![None; jobs.len()])
             }
             Err(error) => Err(error),
         }
     }
 
-    fn is_open(&self) -> bool {
+    /// Remembers levels as the long way wrote them.
+    pub fn learn(&self, levels: &[(LevelKey, Level)]) {
+        self.levels.learn(levels.iter().map(|(key, level)| (key, level)));
+    }
+
+    /// Grants all of a group on levels that are as they are known here, or nothing.
+    async fn guess(
+        &self,
+        pool: &PgPool,
+        schema: Schema,
+        clock: &Clock,
+        jobs: &[Job],
+    ) -> Result<Option<Vec<Option<Outcome>>>, Error> {
+        let wanted = wanted(jobs);
+        if wanted.len() > GUESSED_LEVELS || !self.guessing.are_worth_it() {
+            return Ok(None);
+        }
+        let Some(levels) = self.levels.of(wanted.keys().copied()) else { return Ok(None) };
+        let now = clock.now();
+        let guess = Guess::new(&wanted, &levels);
+        let mut shelf = Shelf::new(levels.clone(), HashMap::new());
+        let outcomes: Vec<Option<Outcome>> = jobs.iter().map(|job| Some(shelf.apply(job.command(), now))).collect();
+        let changes = shelf.finish(now);
+        let refused = outcomes.iter().flatten().any(Result::is_err);
+        let as_wanted = |(key, level): &(LevelKey, Level)| before(level, wanted[key]) == levels[key];
+        if refused || changes.levels.len() != wanted.len() || !changes.levels.iter().all(as_wanted) {
+            return Ok(None);
+        }
+        let packs = Packs::of(schema, &events::publish(&changes.events, clock, now), now)?;
+        let written = changes.levels;
+        let step = Arc::new((changes.granted, guess, packs));
+        let granted = pg::in_one_statement(pool, move |conn| {
+            let step = step.clone();
+            Box::pin(async move {
+                let (holds, guess, packs) = &*step;
+                store::grants::grant(conn, holds, guess, packs, now).await.map_err(Error::of_new_holds)
+            })
+        })
+        .await;
+        let was_right = match granted {
+            Ok(was_right) => was_right,
+            Err(Error::Conflict) => false,
+            Err(error) => return Err(error),
+        };
+        if was_right {
+            outbox::wake_relay(schema);
+            self.learn(&written);
+            self.guessing.led_somewhere();
+            count("guessed");
+            return Ok(Some(outcomes));
+        }
+        self.levels.forget(written.iter().map(|(key, _)| key));
+        self.guessing.led_nowhere();
+        count("mistaken");
+        Ok(None)
+    }
+}
+
+fn count(outcome: &'static str) {
+    counter!("oneshelf_inventory_short_way_groups_total", "outcome" => outcome).increment(1);
+}
+
+/// Whether something is worth a try. Where SKUs have rules or are sold out the short way leads nowhere, and where other
+/// processes write the same levels guesses are wrong; each try costs one or two round trips. So after a miss some groups do
+/// not try, after several in a row more of them.
+#[derive(Debug, Default)]
+struct Attempts {
+    misses: AtomicU32,
+    to_skip: AtomicU32,
+}
+
+/// Of 64 groups one tries, at least.
+const LONGEST_SKIP_EXPONENT: u32 = 6;
+
+impl Attempts {
+    fn are_worth_it(&self) -> bool {
         let skip = |left: u32| left.checked_sub(1);
         self.to_skip.fetch_update(Ordering::Relaxed, Ordering::Relaxed, skip).is_err()
     }
 
-    fn went(&self) {
+    fn led_somewhere(&self) {
         self.misses.store(0, Ordering::Relaxed);
     }
 
-    fn missed(&self) {
+    fn led_nowhere(&self) {
         let misses = self.misses.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         self.to_skip.store((1 << misses.min(LONGEST_SKIP_EXPONENT)) - 1, Ordering::Relaxed);
     }
@@ -133,12 +225,12 @@ fn wanted(jobs: &[Job]) -> BTreeMap<&LevelKey, Wanted> {
     wanted
 }
 
-async fn grant_plain(
+async fn take_plain(
     conn: &mut PgConnection,
     schema: Schema,
     jobs: &[Job],
     clock: &Clock,
-) -> Result<Vec<Option<Outcome>>, Error> {
+) -> Result<(Vec<Option<Outcome>>, HashMap<LevelKey, Level>), Error> {
     let now = clock.now();
     let wanted = wanted(jobs);
     let written = store::stock_levels::take_plain(conn, &wanted, now).await?;
@@ -149,7 +241,8 @@ async fn grant_plain(
         return Err(Error::LongWay);
     }
 
-    let mut shelf = Shelf::new(before(&written, &wanted), HashMap::new());
+    let levels = written.iter().map(|(key, level)| (key.clone(), before(level, wanted[key]))).collect();
+    let mut shelf = Shelf::new(levels, HashMap::new());
     let outcomes: Vec<Option<Outcome>> =
         jobs.iter().map(|job| hold_of(job).is_some_and(has_all).then(|| shelf.apply(job.command(), now))).collect();
     let changes = shelf.finish(now);
@@ -158,24 +251,21 @@ async fn grant_plain(
     if refused || changes.levels.len() != written.len() || !changes.levels.iter().all(same) {
         return Err(Error::LongWay);
     }
-    store::holds::insert_holds(conn, &changes.granted).await.map_err(Error::of_new_holds)?;
-    outbox::append(conn, schema, &events::publish(&changes.events, clock, now), now).await?;
-    Ok(outcomes)
+    let packs = Packs::of(schema, &events::publish(&changes.events, clock, now), now)?;
+    let holds = changes.granted;
+    store::grants::grant(conn, &holds, &Guess::default(), &packs, now).await.map_err(Error::of_new_holds)?;
+    outbox::wake_relay(schema);
+    Ok((outcomes, written))
 }
 
-/// The levels as they were before the units that the group wanted were taken.
-fn before(written: &HashMap<LevelKey, Level>, wanted: &BTreeMap<&LevelKey, Wanted>) -> HashMap<LevelKey, Level> {
-    let undone = |(key, level): (&LevelKey, &Level)| {
-        let taken = wanted[key];
-        let level = Level {
-            soft_held: level.soft_held - taken.soft,
-            hard_held: level.hard_held - taken.hard,
-            version: level.version - 1,
-            ..*level
-        };
-        (key.clone(), level)
-    };
-    written.iter().map(undone).collect()
+/// A level as it was before the units that the group wanted were taken.
+fn before(written: &Level, taken: Wanted) -> Level {
+    Level {
+        soft_held: written.soft_held - taken.soft,
+        hard_held: written.hard_held - taken.hard,
+        version: written.version - 1,
+        ..*written
+    }
 }
 
 #[cfg(test)]
@@ -184,18 +274,18 @@ mod tests {
 
     #[test]
     fn a_way_that_leads_nowhere_is_tried_less_often_and_again_when_it_leads_somewhere() {
-        let way = ShortWay::default();
-        let until_tried = || (0..1_000).take_while(|_| !way.is_open()).count();
+        let attempts = Attempts::default();
+        let until_tried = || (0..1_000).take_while(|_| !attempts.are_worth_it()).count();
         let skipped: Vec<usize> = (0..9)
             .map(|_| {
                 let skipped = until_tried();
-                way.missed();
+                attempts.led_nowhere();
                 skipped
             })
             .collect();
         assert_eq!(skipped, [0, 1, 3, 7, 15, 31, 63, 63, 63]);
         assert_eq!(until_tried(), 63);
-        way.went();
+        attempts.led_somewhere();
         assert_eq!((until_tried(), until_tried()), (0, 0));
     }
 }

@@ -165,3 +165,155 @@ async fn both_ways_answer_announce_and_write_the_same() {
     }
     assert_eq!(answers[0], answers[1]);
 }
+
+/// One process and what it remembers, and how many statements wrote, or might have written, levels.
+struct Process<'s> {
+    shelf: &'s Shelf,
+    way: ShortWay,
+}
+
+impl<'s> Process<'s> {
+    async fn watched(shelf: &'s Shelf) -> Self {
+        let watch = r"
+            CREATE TABLE IF NOT EXISTS inventory.seen (statement TEXT);
+            CREATE OR REPLACE FUNCTION inventory.see() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+            BEGIN
+                INSERT INTO inventory.seen VALUES (CURRENT_QUERY());
+                RETURN NULL;
+            END $$;
+            CREATE OR REPLACE TRIGGER see
+            AFTER UPDATE ON inventory.stock_levels
+            FOR EACH STATEMENT EXECUTE FUNCTION inventory.see();
+        ";
+        sqlx::raw_sql(watch).execute(shelf.db.pool()).await.unwrap();
+        Self { shelf, way: ShortWay::default() }
+    }
+
+    async fn grant(&self, holds: &[HoldStock]) -> Vec<Option<Outcome>> {
+        let jobs: Arc<[Job]> = holds.iter().map(|hold| Job::unkeyed(Command::Hold(hold.clone()))).collect();
+        self.way.grant(self.shelf.db.pool(), Schema::new("inventory"), &self.shelf.clock, &jobs).await.unwrap()
+    }
+
+    /// Statements on levels since this was asked last, but for those that were rolled back: one for a guess, right or wrong,
+    /// two where units are taken first and holds inserted then.
+    async fn statements(&self) -> usize {
+        let seen = sqlx::query("DELETE FROM inventory.seen").execute(self.shelf.db.pool()).await.unwrap();
+        seen.rows_affected() as usize
+    }
+
+    /// Somebody else holds one of a SKU.
+    async fn elsewhere(&self, sku: &str) {
+        assert_eq!(granted(&grant(self.shelf, &[plain(self.shelf, &[(sku, 1)])]).await), [true]);
+        self.statements().await;
+    }
+}
+
+#[tokio::test]
+async fn levels_that_a_process_wrote_last_are_taken_by_one_statement() {
+    let mut shelf = Shelf::stocked().await;
+    let process = Process::watched(&shelf).await;
+    for (sku, statements) in [("A", 2), ("A", 1), ("B", 2), ("A", 1), ("B", 1)] {
+        let holds = [plain(&shelf, &[(sku, 1)])];
+        assert_eq!(granted(&process.grant(&holds).await), [true]);
+        assert_eq!(process.statements().await, statements, "{sku}");
+    }
+    let holds = [("A", 2), ("B", 1), ("A", 1)].map(|line| plain(&shelf, &[line]));
+    assert_eq!(granted(&process.grant(&holds).await), [true, true, true]);
+    assert_eq!(process.statements().await, 1, "for a group as well");
+    drop(process);
+    assert_eq!((shelf.level("A").await, shelf.level("B").await), ((10, 6, 4), (5, 3, 2)));
+    assert_eq!(shelf.announced("A@WH").await.available, 4);
+    shelf.verify().await;
+}
+
+#[tokio::test]
+async fn a_wrong_guess_writes_nothing_and_the_group_is_granted_all_the_same() {
+    let mut shelf = Shelf::stocked().await;
+    let process = Process::watched(&shelf).await;
+    let both = [plain(&shelf, &[("A", 1), ("B", 1)])];
+    process.grant(&both).await;
+    process.elsewhere("B").await;
+    let holds = [plain(&shelf, &[("A", 2)]), plain(&shelf, &[("B", 2)])];
+    assert_eq!(granted(&process.grant(&holds).await), [true, true]);
+    assert_eq!(process.statements().await, 3);
+    drop(process);
+    assert_eq!((shelf.level("A").await, shelf.level("B").await), ((10, 3, 7), (5, 4, 1)));
+    shelf.verify().await;
+}
+
+#[tokio::test]
+async fn a_guess_is_left_where_the_row_says_no_whatever_is_remembered() {
+    let shelf = Shelf::stocked().await;
+    for changed in ["has_rules = TRUE", "location_active = FALSE", "sellable = 3", "safety_stock = 7"] {
+        let process = Process::watched(&shelf).await;
+        let pool = shelf.db.pool();
+        let as_it_was = "UPDATE inventory.stock_levels SET has_rules = FALSE, kit = FALSE, location_active = TRUE, \
+                         location_closed = FALSE, sellable = 10, safety_stock = 0, soft_held = 0, hard_held = 0 \
+                         WHERE sku = 'A'";
+        sqlx::query(as_it_was).execute(pool).await.unwrap();
+        assert_eq!(granted(&process.grant(&[plain(&shelf, &[("A", 2)])]).await), [true], "{changed}");
+        // Around the service, and so without a new version.
+        let change = format!("UPDATE inventory.stock_levels SET {changed} WHERE sku = 'A'");
+        sqlx::query(sqlx::AssertSqlSafe(change)).execute(pool).await.unwrap();
+        process.statements().await;
+        let rows = shelf.rows().await;
+        assert_eq!(granted(&process.grant(&[plain(&shelf, &[("A", 2)])]).await), [false], "{changed}");
+        assert_eq!((process.statements().await, shelf.rows().await), (1, rows), "{changed}: guessed, and left");
+    }
+}
+
+#[tokio::test]
+async fn what_the_domain_would_grant_in_part_or_refuse_is_not_guessed() {
+    let mut shelf = Shelf::stocked().await;
+    let process = Process::watched(&shelf).await;
+    process.grant(&[plain(&shelf, &[("A", 1)])]).await;
+    process.statements().await;
+    let part = HoldStock { allow_partial: true, ..plain(&shelf, &[("A", 12)]) };
+    for hold in [part, plain(&shelf, &[("A", 12)])] {
+        assert_eq!(granted(&process.grant(&[hold]).await), [false]);
+        assert_eq!(process.statements().await, 0);
+    }
+    drop(process);
+    assert_eq!(shelf.level("A").await, (10, 1, 9));
+}
+
+#[tokio::test]
+async fn a_known_id_is_left_by_a_guess_too() {
+    let mut shelf = Shelf::stocked().await;
+    let process = Process::watched(&shelf).await;
+    let hold = plain(&shelf, &[("A", 2)]);
+    assert_eq!(granted(&process.grant(std::slice::from_ref(&hold)).await), [true]);
+    assert_eq!(granted(&process.grant(std::slice::from_ref(&hold)).await), [false]);
+    drop(process);
+    assert_eq!(shelf.level("A").await, (10, 2, 8));
+    shelf.verify().await;
+}
+
+#[tokio::test]
+async fn processes_that_guess_about_one_level_sell_each_unit_once() {
+    let mut shelf = Shelf::open().await;
+    shelf.receive("WH", &[("A", 200), ("B", 400)]).await;
+    let ways: Vec<Arc<ShortWay>> = (0..4).map(|_| Arc::default()).collect();
+    let mut buyers = tokio::task::JoinSet::new();
+    for way in ways {
+        let (pool, clock) = (shelf.db.pool().clone(), shelf.clock.clone());
+        let groups: Vec<Arc<[Job]>> = (0..60)
+            .map(|_| {
+                let lines = [&[("A", 1)][..], &[("A", 1), ("B", 1)]];
+                lines.map(|lines| Job::unkeyed(Command::Hold(plain(&shelf, lines)))).into()
+            })
+            .collect();
+        buyers.spawn(async move {
+            let mut sold = 0;
+            for group in groups {
+                let outcomes = way.grant(&pool, Schema::new("inventory"), &clock, &group).await.unwrap();
+                sold += outcomes.iter().flatten().filter(|outcome| outcome.is_ok()).count();
+            }
+            sold
+        });
+    }
+    let sold: usize = buyers.join_all().await.into_iter().sum();
+    assert!(sold <= 200 && sold > 0, "{sold}");
+    assert_eq!(shelf.level("A").await, (200, sold as i64, 200 - sold as i64));
+    shelf.verify().await;
+}

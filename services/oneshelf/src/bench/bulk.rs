@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Rows per request.
-const CHUNK: usize = 2_000;
+pub const CHUNK: usize = 2_000;
 const LOCATIONS: usize = 5;
 /// Streams side by side: as many as the server runs at a time, so that none waits behind another, and one alone.
 const STREAMS: [usize; 2] = [1, 2];
@@ -105,7 +105,7 @@ fn request(stage: &Stage, chunk: usize, quantity: i64) -> pb::SetStockRequest {
 }
 
 /// Every row must be taken, whether or not it held that before.
-fn check(answer: &pb::SetStockResponse) -> Result<(), String> {
+pub fn check(answer: &pb::SetStockResponse) -> Result<(), String> {
     let taken = |result: &pb::RowResult| matches!(result.outcome(), RowOutcome::Applied | RowOutcome::Unchanged);
     if answer.results.len() == CHUNK && answer.results.iter().all(taken) {
         return Ok(());

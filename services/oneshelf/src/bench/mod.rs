@@ -9,6 +9,7 @@
 //! | holds, 10,000 SKUs and one hot SKU | pgbench with the least reservation there is; the same statement behind gRPC; the echo |
 //! | holds of 5 lines | holds of one, by lines |
 //! | holds by two processes | by one |
+//! | holds over ten million levels | over ten thousand of them |
 //! | network holds over 50 locations | holds that name their location |
 //! | quotes, availability | the echo with messages of the same size |
 //! | bulk | one array UPDATE of as many rows of a bare table |
@@ -33,6 +34,7 @@ mod pgbench;
 mod queues;
 mod quotes;
 mod report;
+mod rows;
 mod seed;
 mod stage;
 mod twins;
@@ -99,6 +101,9 @@ enum What {
     Orders,
     /// Ten times what the server can do.
     Overload,
+    /// Holds over ten million levels: filling them takes minutes and 20 GB.
+    Rows,
+    /// All but rows.
     All,
 }
 
@@ -111,6 +116,8 @@ struct Findings {
     connections: u16,
     figures: Vec<Figure>,
     oversell: Option<oversell::Oversell>,
+    /// Resident memory that a process of inventory alone came to under its load, in MiB.
+    inventory_memory_mib: Option<f64>,
     overload: Option<overload::Overload>,
     /// Until the last fact of the run was published.
     settled_after_s: f64,
@@ -142,7 +149,7 @@ async fn measure(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Findings> {
     println!("{machine}\n");
     seed::fill(stage).await.context("filling the bench's shop")?;
     let mut figures = Vec::new();
-    let mut oversell = None;
+    let (mut oversell, mut inventory_memory_mib) = (None, None);
     let wanted = |what| args.what == what || args.what == What::All;
     if wanted(What::Holds) {
         holds::measure(args, stage, &mut figures).await?;
@@ -152,7 +159,7 @@ async fn measure(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Findings> {
         lines::measure(args, stage, &mut figures).await?;
     }
     if wanted(What::Twins) {
-        twins::measure(args, stage, &mut figures).await?;
+        inventory_memory_mib = Some(twins::measure(args, stage, &mut figures).await?);
     }
     if wanted(What::Network) {
         network::measure(args, stage, &mut figures).await?;
@@ -168,6 +175,9 @@ async fn measure(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Findings> {
     }
     if wanted(What::Orders) {
         orders::measure(args, stage, &mut figures).await?;
+    }
+    if args.what == What::Rows {
+        rows::measure(args, stage, &mut figures).await?;
     }
     let mut overload = None;
     if wanted(What::Overload) {
@@ -187,6 +197,7 @@ async fn measure(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Findings> {
         connections: args.connections,
         figures,
         oversell,
+        inventory_memory_mib,
         overload,
         settled_after_s: settled.as_secs_f64(),
         invariants,

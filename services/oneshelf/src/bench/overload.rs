@@ -16,6 +16,7 @@ use tokio::{task::JoinSet, time::Instant};
 use tonic::Code;
 
 use super::{BenchArgs, holds, load::Load, report::median, stage::Stage};
+use crate::api::Api;
 
 /// How much more is offered than can be done.
 const TIMES: f64 = 10.0;
@@ -23,6 +24,8 @@ const TIMES: f64 = 10.0;
 const PEAK_STREAMS: usize = 256;
 /// Requests in flight at most while overloaded: far above what the server lets in, and what a client can bear.
 const STREAMS: usize = 8_192;
+/// A connection carries 1,024 requests at a time, so fewer would hold back in the client what the server is to refuse.
+const CONNECTIONS: usize = 8;
 
 #[derive(Debug, Serialize)]
 pub struct Overload {
@@ -82,11 +85,12 @@ pub async fn run(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Overload> {
     let peak_load = Load { streams: PEAK_STREAMS, rate: None, time: args.time() };
     let (mut peaks, mut goodputs, mut sent, mut offered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut all = Seen::default();
+    let apis = stage.connect(CONNECTIONS)?;
     let memory_before = stage.server_memory().await;
     let mut most = memory_before;
     for _ in 0..args.rounds {
         let peak = holds::hold(stage, peak_load, false).await?.per_second();
-        let round = offer(stage, peak * TIMES, args.time()).await;
+        let round = offer(stage, &apis, peak * TIMES, args.time()).await;
         let (seen, memory) = round?;
         most = most.max(memory);
         let seconds = args.time().as_secs_f64();
@@ -117,14 +121,14 @@ pub async fn run(args: &BenchArgs, stage: &Stage) -> anyhow::Result<Overload> {
 }
 
 /// Requests fall due at a fixed rate; a stream that is late sends at once. Nothing is repeated and nobody backs off.
-async fn offer(stage: &Stage, rate: f64, time: Duration) -> anyhow::Result<(Seen, f64)> {
+async fn offer(stage: &Stage, apis: &[Api], rate: f64, time: Duration) -> anyhow::Result<(Seen, f64)> {
     let first = Instant::now();
     let end = first + time;
     let due = Arc::new(AtomicU64::new(0));
     let mut streams = JoinSet::new();
     for stream in 0..STREAMS {
         let (due, clock) = (due.clone(), stage.clock.clone());
-        let mut inventory = stage.apis[stream % stage.apis.len()].inventory.clone();
+        let mut inventory = apis[stream % apis.len()].inventory.clone();
         streams.spawn(async move {
             let mut seen = Seen::default();
             loop {

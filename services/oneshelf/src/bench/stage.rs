@@ -77,15 +77,14 @@ impl Stage {
         let pool = pg::connect(&config.access.database, "bench").await?;
         let clock = Clock::system();
         let key = make_key(&config, &pool, &clock).await?;
-        let (listen, admin_listen) = (config.server.listen, config.server.admin_listen);
+        let admin_listen = config.server.admin_listen;
         let server = serve(&config, &url, "all", "server.log")?;
         let echo_listen = free_address().await?;
         let echo = child("echo.log", &["bench-echo", "--listen", &echo_listen.to_string()])?
             .env(echo::DATABASE_URL, &url)
             .spawn()?;
         ready(admin_listen).await?;
-        let apis =
-            (0..connections).map(|_| Api::connect(&format!("http://{listen}"), &key)).collect::<anyhow::Result<_>>()?;
+        let apis = connect(&config, &key, connections)?;
         let echo_config = ClientConfig::new(format!("http://{echo_listen}"));
         let echoes = (0..connections).map(|_| connect_lazy(&echo_config, &key)).collect::<Result<_, _>>()?;
         let meter = Meter::new()
@@ -104,8 +103,7 @@ impl Stage {
         config.server.admin_listen = free_address().await?;
         let server = serve(&config, self.options.to_url_lossy().as_str(), "inventory", "twin.log")?;
         ready(config.server.admin_listen).await?;
-        let target = format!("http://{}", config.server.listen);
-        let apis = (0..connections).map(|_| Api::connect(&target, &self.key)).collect::<anyhow::Result<_>>()?;
+        let apis = connect(&config, &self.key, connections)?;
         Ok(Twin { apis, server })
     }
 
@@ -145,11 +143,12 @@ impl Stage {
 
     /// Resident memory of the server in MiB; 0 where `/proc` does not say.
     pub async fn server_memory(&self) -> f64 {
-        let Some(pid) = self.server.id() else { return 0.0 };
-        let status = tokio::fs::read_to_string(format!("/proc/{pid}/status")).await.unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        kib.unwrap_or_default() / 1_024.0
+        memory(&self.server, "VmRSS:").await
+    }
+
+    /// More connections to the server, each with its own bound on requests in flight.
+    pub fn connect(&self, connections: usize) -> anyhow::Result<Vec<Api>> {
+        connect(&self.config, &self.key, connections)
     }
 
     /// Stops the children, drops the database and deletes the queues.
@@ -171,9 +170,28 @@ pub struct Twin {
 }
 
 impl Twin {
+    /// The most resident memory that it ever had, in MiB; 0 where `/proc` does not say.
+    pub async fn memory_peak(&self) -> f64 {
+        memory(&self.server, "VmHWM:").await
+    }
+
     pub async fn strike(mut self) -> anyhow::Result<()> {
         stop(&mut self.server).await
     }
+}
+
+fn connect(config: &Config, key: &SecretString, connections: usize) -> anyhow::Result<Vec<Api>> {
+    let target = format!("http://{}", config.server.listen);
+    (0..connections).map(|_| Api::connect(&target, key)).collect()
+}
+
+/// A line of a process's status, in MiB.
+async fn memory(process: &Child, name: &str) -> f64 {
+    let Some(pid) = process.id() else { return 0.0 };
+    let status = tokio::fs::read_to_string(format!("/proc/{pid}/status")).await.unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or_default() / 1_024.0
 }
 
 /// Asks a server to end, and ends it if it does not.

@@ -3,7 +3,8 @@
 
 use super::{BenchArgs, holds, report::Figure, stage::Stage};
 
-pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
+/// Answers the most memory that the second process took, in MiB.
+pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>) -> anyhow::Result<f64> {
     let twin = stage.twin(usize::from(args.connections)).await?;
     let both: Vec<_> = stage.apis.iter().zip(&twin.apis).flat_map(|(first, second)| [first, second]).cloned().collect();
     for load in args.loads() {
@@ -20,5 +21,13 @@ pub async fn measure(args: &BenchArgs, stage: &Stage, figures: &mut Vec<Figure>)
             figures.push(figure);
         }
     }
-    twin.strike().await
+    for load in args.loads() {
+        for hot in [false, true] {
+            holds::hold_each(stage, &twin.apis, load, holds::one_sku(hot)).await?;
+        }
+    }
+    let memory = twin.memory_peak().await;
+    println!("memory of a process of inventory alone: at most {memory:.0} MiB");
+    twin.strike().await?;
+    Ok(memory)
 }
