@@ -8,8 +8,9 @@
 //! Publishing makes a new book from the old one: the table of the changed list is copied (pointers only), the windows of
 //! the changed SKUs are rebuilt, all else is shared. Readers keep the book they began with.
 //!
-//! A window is `[valid_from, valid_to)`. Of the windows that contain an instant the one that starts last decides; of two
-//! that start together the one of the highest book version.
+//! A window is `[valid_from, valid_to)` and belongs to a tier: it counts from `min_quantity` units on. Of the tiers that a
+//! quantity reaches the highest that has a price at the instant decides; in it, of the windows that contain the instant, the
+//! one that starts last; of two that start together the one of the highest book version.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,13 +18,15 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use oneshelf_values::{Currency, PriceListId, Sku, UnitPrice};
+use oneshelf_values::{Currency, PriceListId, Quantity, Sku, UnitPrice};
 
 /// A price to publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PriceEntry {
     pub sku: Sku,
     pub unit_price: UnitPrice,
+    /// The price counts from so many units on; at least 1.
+    pub min_quantity: i64,
     /// Inclusive.
     pub valid_from: DateTime<Utc>,
     /// Exclusive; `None` is open.
@@ -35,6 +38,7 @@ pub struct PriceEntry {
 pub struct Window {
     pub valid_from: DateTime<Utc>,
     pub valid_to: Option<DateTime<Utc>>,
+    pub min_quantity: i64,
     pub unit_price: UnitPrice,
     /// The version that brought it in.
     pub book_version: i64,
@@ -50,7 +54,7 @@ impl Window {
 #[derive(Debug, Clone)]
 pub struct ListPrices {
     currency: Currency,
-    /// Per SKU, sorted by (valid_from, book_version).
+    /// Per SKU, sorted by (min_quantity, valid_from, book_version).
     windows: HashMap<Sku, Arc<[Window]>>,
 }
 
@@ -64,7 +68,7 @@ impl ListPrices {
         self.windows.len()
     }
 
-    /// All windows of a SKU, by (valid_from, book_version).
+    /// All windows of a SKU, by (min_quantity, valid_from, book_version).
     pub fn windows(&self, sku: &Sku) -> &[Window] {
         self.windows.get(sku).map_or(&[], |windows| windows)
     }
@@ -74,12 +78,71 @@ impl ListPrices {
         self.windows.iter().flat_map(|(sku, windows)| windows.iter().map(move |window| (sku, window)))
     }
 
-    /// The price of a SKU at an instant.
-    pub fn price_at(&self, sku: &Sku, at: DateTime<Utc>) -> Option<&Window> {
+    /// The price of so many units of a SKU at an instant.
+    pub fn price_at(&self, sku: &Sku, quantity: Quantity, at: DateTime<Utc>) -> Option<&Window> {
         let windows = self.windows(sku);
-        let started = windows.partition_point(|window| window.valid_from <= at);
-        windows[..started].iter().rev().find(|window| window.contains(at))
+        let mut reached = &windows[..windows.partition_point(|window| window.min_quantity <= quantity.get())];
+        while let Some(highest) = reached.last() {
+            let (lower, tier) = split_tier(reached, highest.min_quantity);
+            if let Some(found) = standing(tier, at) {
+                return Some(found);
+            }
+            reached = lower;
+        }
+        None
     }
+
+    /// The price of one tier of a SKU at an instant, whatever other tiers have.
+    pub fn tier_at(&self, sku: &Sku, min_quantity: i64, at: DateTime<Utc>) -> Option<&Window> {
+        let windows = self.windows(sku);
+        let upto = &windows[..windows.partition_point(|window| window.min_quantity <= min_quantity)];
+        standing(split_tier(upto, min_quantity).1, at)
+    }
+}
+
+/// Windows below a tier, and those of it and above.
+fn split_tier(windows: &[Window], min_quantity: i64) -> (&[Window], &[Window]) {
+    windows.split_at(windows.partition_point(|window| window.min_quantity < min_quantity))
+}
+
+/// Of the windows of one tier, the one that decides at an instant.
+fn standing(tier: &[Window], at: DateTime<Utc>) -> Option<&Window> {
+    let started = tier.partition_point(|window| window.valid_from <= at);
+    tier[..started].iter().rev().find(|window| window.contains(at))
+}
+
+/// Two prices that stand at the same instant, of which the larger quantity pays the higher one per unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rise {
+    pub at: DateTime<Utc>,
+    pub lower_tier: Window,
+    pub higher_tier: Window,
+}
+
+/// The first instant at which a larger quantity of a SKU would pay more per unit. `windows` are all of the SKU in a list, in
+/// any order. Prices change where a window begins or ends only, so only these instants are looked at.
+pub fn find_rise(mut windows: Vec<Window>) -> Option<Rise> {
+    sort(&mut windows);
+    if windows.first()?.min_quantity == windows.last()?.min_quantity {
+        return None;
+    }
+    let mut instants: Vec<DateTime<Utc>> =
+        windows.iter().flat_map(|window| [Some(window.valid_from), window.valid_to]).flatten().collect();
+    instants.sort_unstable();
+    instants.dedup();
+    instants.into_iter().find_map(|at| {
+        let mut prices = windows
+            .chunk_by(|one, next| one.min_quantity == next.min_quantity)
+            .filter_map(|tier| standing(tier, at).copied());
+        let mut lower_tier = prices.next()?;
+        for higher_tier in prices {
+            if higher_tier.unit_price.micros() > lower_tier.unit_price.micros() {
+                return Some(Rise { at, lower_tier, higher_tier });
+            }
+            lower_tier = higher_tier;
+        }
+        None
+    })
 }
 
 /// All lists at one version. Clones share everything.
@@ -169,6 +232,7 @@ impl PriceBook {
             added.entry(&entry.sku).or_default().push(Window {
                 valid_from: entry.valid_from,
                 valid_to: entry.valid_to,
+                min_quantity: entry.min_quantity,
                 unit_price: entry.unit_price,
                 book_version: version,
             });
@@ -184,8 +248,12 @@ impl PriceBook {
 }
 
 fn sorted(mut windows: Vec<Window>) -> Arc<[Window]> {
-    windows.sort_unstable_by_key(|window| (window.valid_from, window.book_version));
+    sort(&mut windows);
     windows.into()
+}
+
+fn sort(windows: &mut [Window]) {
+    windows.sort_unstable_by_key(|window| (window.min_quantity, window.valid_from, window.book_version));
 }
 
 /// What is wrong with one entry of a publish.
@@ -197,7 +265,9 @@ pub enum EntryFault {
     WrongCurrency { expected: Currency },
     #[error("valid_to must be after valid_from")]
     EmptyWindow,
-    #[error("entry {first} has the same SKU and valid_from")]
+    #[error("a tier begins with 1 unit or more")]
+    NoQuantity,
+    #[error("entry {first} has the same SKU, min_quantity and valid_from")]
     Duplicate { first: usize },
 }
 
@@ -226,8 +296,13 @@ pub fn validate_entries(currency: Currency, entries: &[PriceEntry]) -> Vec<Entry
         if entry.valid_to.is_some_and(|to| to <= entry.valid_from) {
             found(EntryFault::EmptyWindow);
         }
-        if !seen.insert((&entry.sku, entry.valid_from)) {
-            let same = |other: &PriceEntry| other.sku == entry.sku && other.valid_from == entry.valid_from;
+        if entry.min_quantity < 1 {
+            found(EntryFault::NoQuantity);
+        }
+        if !seen.insert((&entry.sku, entry.min_quantity, entry.valid_from)) {
+            let same = |other: &PriceEntry| {
+                (&other.sku, other.min_quantity, other.valid_from) == (&entry.sku, entry.min_quantity, entry.valid_from)
+            };
             let first = entries.iter().position(same).unwrap_or(index);
             found(EntryFault::Duplicate { first });
         }
@@ -255,14 +330,24 @@ mod tests {
         PriceEntry {
             sku: sku.parse().unwrap(),
             unit_price: UnitPrice::new(micros, GBP),
+            min_quantity: 1,
             valid_from: at(from),
             valid_to: to.map(at),
         }
     }
 
     fn price(book: &PriceBook, sku: &str, second: i64) -> Option<i64> {
-        let window = book.list(&list("WEB"))?.price_at(&sku.parse().unwrap(), at(second))?;
+        price_of(book, sku, 1, second)
+    }
+
+    fn price_of(book: &PriceBook, sku: &str, quantity: i64, second: i64) -> Option<i64> {
+        let quantity = Quantity::try_new(quantity).unwrap();
+        let window = book.list(&list("WEB"))?.price_at(&sku.parse().unwrap(), quantity, at(second))?;
         Some(window.unit_price.micros())
+    }
+
+    fn from_units(min_quantity: i64, entry: PriceEntry) -> PriceEntry {
+        PriceEntry { min_quantity, ..entry }
     }
 
     #[test]
@@ -282,6 +367,49 @@ mod tests {
         assert_eq!([12, 17].map(|t| price(&next, "A", t)), [Some(70), Some(80)]);
         assert_eq!(price(&book, "A", 12), Some(80), "the old book stays as it was");
         assert_eq!((book.version(), next.version()), (1, 2));
+    }
+
+    #[test]
+    fn the_highest_tier_that_a_quantity_reaches_and_that_has_a_price_decides() {
+        let entries = [
+            entry("A", 100, 0, None),
+            from_units(10, entry("A", 90, 5, None)),
+            from_units(100, entry("A", 80, 0, Some(20))),
+            from_units(10, entry("B", 7, 0, None)),
+        ];
+        let book = PriceBook::empty().apply(1, &list("WEB"), GBP, &entries).unwrap();
+        let at_ten = [1, 9, 10, 99, 100, 1_000].map(|quantity| price_of(&book, "A", quantity, 10));
+        assert_eq!(at_ten, [100, 100, 90, 90, 80, 80].map(Some));
+        assert_eq!([4, 5].map(|t| price_of(&book, "A", 50, t)), [Some(100), Some(90)], "the tier begins at 5");
+        assert_eq!([19, 20].map(|t| price_of(&book, "A", 500, t)), [Some(80), Some(90)], "and the highest ends at 20");
+        assert_eq!([9, 10].map(|quantity| price_of(&book, "B", quantity, 10)), [None, Some(7)]);
+        // A tier is renewed by itself.
+        let next = book.apply(2, &list("WEB"), GBP, &[from_units(10, entry("A", 85, 5, None))]).unwrap();
+        assert_eq!([1, 10].map(|quantity| price_of(&next, "A", quantity, 10)), [Some(100), Some(85)]);
+    }
+
+    #[test]
+    fn a_tier_that_rises_is_found_whenever_it_would() {
+        let rise = |entries: &[PriceEntry]| {
+            let book = PriceBook::empty().apply(1, &list("WEB"), GBP, entries).unwrap();
+            let windows = book.list(&list("WEB")).unwrap().windows(&"A".parse().unwrap()).to_vec();
+            let seconds =
+                |rise: Rise| (rise.at.timestamp(), rise.lower_tier.min_quantity, rise.higher_tier.min_quantity);
+            find_rise(windows.into_iter().rev().collect()).map(seconds)
+        };
+        let (one, ten) = (entry("A", 100, 0, None), from_units(10, entry("A", 90, 0, None)));
+        assert_eq!(rise(&[one.clone(), ten.clone()]), None);
+        assert_eq!(rise(&[one.clone(), from_units(10, entry("A", 100, 0, None))]), None, "as much is no rise");
+        assert_eq!(rise(&[one.clone(), from_units(10, entry("A", 101, 0, None))]), Some((0, 1, 10)));
+        // A base price that falls below its tier, for a time.
+        let sale = entry("A", 80, 50, Some(60));
+        assert_eq!(rise(&[one.clone(), ten.clone(), sale.clone()]), Some((50, 1, 10)));
+        assert_eq!(rise(&[one.clone(), from_units(10, entry("A", 90, 0, Some(50))), sale]), None);
+        // What stands in between shows when it ends.
+        let between = from_units(5, entry("A", 85, 0, Some(30)));
+        assert_eq!(rise(&[one.clone(), between, ten.clone()]), Some((0, 5, 10)));
+        let later = from_units(20, entry("A", 95, 40, None));
+        assert_eq!(rise(&[one, ten, later]), Some((40, 10, 20)));
     }
 
     #[test]
@@ -320,6 +448,8 @@ mod tests {
             entry("B", -1, 5, Some(5)),
             entry("A", 2, 0, Some(9)),
             euros,
+            from_units(0, entry("F", 1, 0, None)),
+            from_units(2, entry("A", 1, 0, None)),
         ];
         let found: Vec<_> = validate_entries(GBP, &entries).iter().map(|v| (v.entry, v.fault)).collect();
         assert_eq!(
@@ -330,38 +460,44 @@ mod tests {
                 (2, EntryFault::EmptyWindow),
                 (3, EntryFault::Duplicate { first: 0 }),
                 (4, EntryFault::WrongCurrency { expected: GBP }),
+                (5, EntryFault::NoQuantity),
             ]
         );
         assert_eq!(validate_entries(GBP, &entries[..1]), []);
     }
 
-    /// SKU number, price, start and length.
-    type Published = (u8, i64, i64, Option<i64>);
+    /// SKU number, price, tier, start and length.
+    type Published = (u8, i64, i64, i64, Option<i64>);
 
     fn publishes() -> impl Strategy<Value = Vec<Vec<Published>>> {
-        let one = (0..3_u8, 1..1_000_i64, 0..30_i64, prop::option::of(1..20_i64));
+        let one = (0..3_u8, 1..1_000_i64, 1..5_i64, 0..30_i64, prop::option::of(1..20_i64));
         prop::collection::vec(prop::collection::vec(one, 0..6), 0..6)
     }
 
     proptest! {
         #[test]
-        fn the_lookup_agrees_with_a_scan_of_everything_published(publishes in publishes(), instant in 0..60_i64) {
+        fn the_lookup_agrees_with_a_scan_of_everything_published(
+            publishes in publishes(),
+            instant in 0..60_i64,
+            quantity in 1..7_i64,
+        ) {
             let mut book = PriceBook::empty();
             let mut published: Vec<(PriceListId, Sku, Window)> = Vec::new();
             for (version, entries) in (1..).zip(&publishes) {
                 let entries: Vec<PriceEntry> = entries
                     .iter()
-                    .map(|(sku, micros, from, length)| {
-                        entry(&format!("S{sku}"), *micros, *from, length.map(|length| from + length))
+                    .map(|(sku, micros, tier, from, length)| {
+                        from_units(*tier, entry(&format!("S{sku}"), *micros, *from, length.map(|length| from + length)))
                     })
                     .collect();
-                // A (SKU, valid_from) comes once per publish.
+                // A (SKU, tier, valid_from) comes once per publish.
                 let faults: HashSet<usize> = validate_entries(GBP, &entries).iter().map(|v| v.entry).collect();
                 let entries: Vec<PriceEntry> =
                     entries.into_iter().enumerate().filter(|(i, _)| !faults.contains(i)).map(|(_, e)| e).collect();
                 published.extend(entries.iter().map(|e| (list("WEB"), e.sku.clone(), Window {
                     valid_from: e.valid_from,
                     valid_to: e.valid_to,
+                    min_quantity: e.min_quantity,
                     unit_price: e.unit_price,
                     book_version: version,
                 })));
@@ -373,13 +509,25 @@ mod tests {
                 published.iter().rev().cloned(),
             ).unwrap();
             for sku in ["S0", "S1", "S2"] {
-                let expected = published
-                    .iter()
-                    .filter(|(_, code, window)| code.as_str() == sku && window.contains(at(instant)))
-                    .max_by_key(|(_, _, window)| (window.valid_from, window.book_version))
-                    .map(|(_, _, window)| window.unit_price.micros());
-                prop_assert_eq!(price(&book, sku, instant), expected);
-                prop_assert_eq!(price(&loaded, sku, instant), expected);
+                let scan = |quantity: i64, instant: i64| {
+                    published
+                        .iter()
+                        .filter(|(_, code, window)| code.as_str() == sku && window.contains(at(instant)))
+                        .filter(|(_, _, window)| window.min_quantity <= quantity)
+                        .max_by_key(|(_, _, window)| (window.min_quantity, window.valid_from, window.book_version))
+                        .map(|(_, _, window)| window.unit_price.micros())
+                };
+                let expected = scan(quantity, instant);
+                prop_assert_eq!(price_of(&book, sku, quantity, instant), expected);
+                prop_assert_eq!(price_of(&loaded, sku, quantity, instant), expected);
+                // P1: where no rise is found, no quantity pays more per unit than a smaller one, at any instant.
+                let windows = book.list(&list("WEB")).map(|list| list.windows(&sku.parse().unwrap()).to_vec());
+                let rises = windows.and_then(find_rise).is_some();
+                let seen = (0..60).any(|at| {
+                    let prices: Vec<i64> = (1..7).filter_map(|quantity| scan(quantity, at)).collect();
+                    !prices.is_sorted_by(|one, next| one >= next)
+                });
+                prop_assert_eq!(rises, seen);
             }
         }
     }

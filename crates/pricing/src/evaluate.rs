@@ -1,7 +1,7 @@
 //! Pricing a basket.
 //!
-//! 1. Unit price of a line: the partner's list if it has the SKU at the instant, else the channel's list; a permitted
-//!    override, with its reason, is charged instead and stands beside the list price. Only an override can be zero.
+//! 1. Unit price of a line: the partner's list if it has the SKU for this quantity at the instant, else the channel's list
+//!    ([`book`](crate::book) says which tier counts; lines of the same SKU are not added up); a permitted override, with its reason, is charged instead and stands beside the list price. Only an override can be zero.
 //! 2. Gross = unit price × quantity, rounded half to even, once.
 //! 3. The order discount is shared over the goods in proportion to gross, by largest remainder, to the unit (M2).
 //! 4. Line total = gross − discount; totals are sums of lines, in checked arithmetic, so they always add up again.
@@ -78,6 +78,8 @@ pub struct Evaluated {
 pub struct PricedLine {
     /// `None` only where an override was needed because no list has the SKU.
     pub list_unit_price: Option<UnitPrice>,
+    /// The tier of that price: it counts from so many units on.
+    pub min_quantity: Option<i64>,
     /// The list that `list_unit_price` came from.
     pub price_list_id: Option<PriceListId>,
     /// What is charged per unit, before the discount.
@@ -136,12 +138,10 @@ pub enum Refusal {
 /// Prices a basket. The first fault found is the answer, lines before fees before the discount.
 pub fn evaluate(book: &PriceBook, context: &Context<'_>, basket: &Basket<'_>) -> Result<Evaluated, Refusal> {
     let currency = context.currency;
-    let partner = context.partner_list.map(|list| find_list(book, list, currency)).transpose()?.flatten();
-    let channel = find_list(book, context.channel_list, currency)?;
-
+    let lists = find_lists(book, context)?;
     let mut lines = Vec::with_capacity(basket.lines.len());
     for (index, line) in basket.lines.iter().enumerate() {
-        lines.push(price_line(index, line, [partner, channel], context)?);
+        lines.push(price_line(index, line, lists, context)?);
     }
     let fees = price_fees(basket.fees, currency)?;
 
@@ -158,6 +158,20 @@ pub fn evaluate(book: &PriceBook, context: &Context<'_>, basket: &Basket<'_>) ->
 }
 
 type FoundList<'a> = (&'a PriceListId, &'a ListPrices);
+
+/// The lists that are asked, in this order.
+pub(crate) fn find_lists<'a>(
+    book: &'a PriceBook,
+    context: &Context<'a>,
+) -> Result<[Option<FoundList<'a>>; 2], Refusal> {
+    let partner = context.partner_list.map(|list| find_list(book, list, context.currency)).transpose()?.flatten();
+    Ok([partner, find_list(book, context.channel_list, context.currency)?])
+}
+
+/// What so many units cost, rounded once.
+pub(crate) fn gross_of(line: usize, unit_price: UnitPrice, quantity: Quantity) -> Result<Money, Refusal> {
+    unit_price.times(quantity).map_err(|error| refuse(Place::Line(line), error))
+}
 
 /// A list that the book does not know has no prices yet; one in another currency is a fault.
 fn find_list<'a>(
@@ -186,7 +200,7 @@ fn price_line(
     let listed = lists
         .into_iter()
         .flatten()
-        .find_map(|(list, prices)| prices.price_at(&line.sku, context.at).map(|window| (list, window.unit_price)));
+        .find_map(|(list, prices)| Some((list, prices.price_at(&line.sku, line.quantity, context.at)?)));
     let unit_price = match (&line.price_override, listed) {
         (Some(charged), _) => {
             require_currency(place, context.currency, charged.unit_price.currency())?;
@@ -198,14 +212,15 @@ fn price_line(
             }
             charged.unit_price
         }
-        (None, Some((_, unit_price))) => unit_price,
+        (None, Some((_, window))) => window.unit_price,
         (None, None) => {
             return Err(Refusal::PriceNotFound { line: index, sku: line.sku.clone() });
         }
     };
-    let gross = unit_price.times(line.quantity).map_err(|error| refuse(place, error))?;
+    let gross = gross_of(index, unit_price, line.quantity)?;
     Ok(PricedLine {
-        list_unit_price: listed.map(|(_, unit_price)| unit_price),
+        list_unit_price: listed.map(|(_, window)| window.unit_price),
+        min_quantity: listed.map(|(_, window)| window.min_quantity),
         price_list_id: listed.map(|(list, _)| list.clone()),
         unit_price,
         gross,
@@ -296,6 +311,7 @@ mod tests {
         let entry = |sku: &str, price: &str, from| PriceEntry {
             sku: sku.parse().unwrap(),
             unit_price: pounds(price),
+            min_quantity: 1,
             valid_from: at(from),
             valid_to: None,
         };

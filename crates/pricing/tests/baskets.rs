@@ -41,6 +41,7 @@ fn entries(micros: &[i64]) -> Vec<PriceEntry> {
         .map(|(number, micros)| PriceEntry {
             sku: sku(number),
             unit_price: UnitPrice::new(*micros, GBP),
+            min_quantity: 1,
             valid_from: at(0),
             valid_to: None,
         })
@@ -61,6 +62,7 @@ fn loaded(prices: &Prices) -> PriceBook {
             let window = Window {
                 valid_from: entry.valid_from,
                 valid_to: entry.valid_to,
+                min_quantity: entry.min_quantity,
                 unit_price: entry.unit_price,
                 book_version: version,
             };

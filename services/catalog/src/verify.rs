@@ -10,6 +10,7 @@ pub async fn verify(pool: &PgPool) -> Result<Vec<Check>, sqlx::Error> {
         versions_are_whole(pool).await?,
         prices_are_sound(pool).await?,
         publishes_are_counted(pool).await?,
+        tiers_do_not_rise(pool).await?,
     ])
 }
 
@@ -148,6 +149,68 @@ async fn publishes_are_counted(pool: &PgPool) -> Result<Check, sqlx::Error> {
     Ok(Check {
         id: "P1",
         what: "a price list's version counts its publishes, its event version their events",
+        checked: row.checked,
+        violations: row.violations,
+        offenders: row.offenders.unwrap_or_default(),
+    })
+}
+
+async fn tiers_do_not_rise(pool: &PgPool) -> Result<Check, sqlx::Error> {
+    // Prices change where a window begins or ends, so only these instants are looked at.
+    let row = sqlx::query!(
+        r#"
+        WITH tiered AS (
+            SELECT price_list_id, prices.sku
+            FROM catalog.prices
+            JOIN catalog.price_lists USING (price_list_id)
+            WHERE NOT price_lists.rising_tiers
+            GROUP BY price_list_id, prices.sku
+            HAVING min(prices.min_quantity) < max(prices.min_quantity)
+        ), instants AS (
+            SELECT DISTINCT price_list_id, sku, bound.at
+            FROM tiered
+            JOIN catalog.prices USING (price_list_id, sku)
+            CROSS JOIN LATERAL (VALUES (prices.valid_from), (prices.valid_to)) AS bound (at)
+            WHERE bound.at IS NOT NULL
+        ), standing AS (
+            SELECT DISTINCT ON (price_list_id, sku, instants.at, prices.min_quantity)
+                price_list_id
+              , sku
+              , instants.at
+              , prices.min_quantity
+              , prices.unit_price_micros
+            FROM instants
+            JOIN catalog.prices USING (price_list_id, sku)
+            WHERE prices.valid_from <= instants.at
+              AND (prices.valid_to IS NULL OR prices.valid_to > instants.at)
+            ORDER BY
+                price_list_id
+              , sku
+              , instants.at
+              , prices.min_quantity
+              , prices.valid_from DESC
+              , prices.book_version DESC
+        ), compared AS (
+            SELECT
+                sku || ' in ' || price_list_id || ' from ' || min_quantity || ' units on, at ' || at AS name
+              , unit_price_micros > lag(unit_price_micros) OVER (
+                    PARTITION BY price_list_id, sku, at
+                    ORDER BY min_quantity
+                ) AS rises
+            FROM standing
+        )
+        SELECT
+            count(*) AS "checked!"
+          , count(*) FILTER (WHERE rises) AS "violations!"
+          , (array_agg(name ORDER BY name) FILTER (WHERE rises))[1:10] AS offenders
+        FROM compared
+        "#,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Check {
+        id: "P1",
+        what: "no larger quantity costs more per unit, at any instant, in a list that does not say so",
         checked: row.checked,
         violations: row.violations,
         offenders: row.offenders.unwrap_or_default(),

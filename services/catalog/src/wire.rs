@@ -25,5 +25,6 @@ pub(crate) fn price_entry(price: &PriceEntry, book_version: i64) -> proto::Price
         valid_from: Some(timestamp(price.valid_from)),
         valid_to: price.valid_to.map(timestamp),
         book_version,
+        min_quantity: price.min_quantity,
     }
 }

@@ -1,9 +1,9 @@
 //! The road of a call from the wire to the handler and back, the same for every method.
 //!
 //! 1. the method is found by its path; an unknown one is UNIMPLEMENTED
-//! 2. a span is opened, child of the caller's trace
-//! 3. a place among the calls in progress is taken, or RESOURCE_EXHAUSTED at once: shedding early is what keeps a
-//!    server quick under more load than it can carry
+//! 2. a place among the calls in progress is taken, or RESOURCE_EXHAUSTED at once: shedding early is what keeps a
+//!    server quick under more load than it can carry. So nothing is done for such a call but to count it
+//! 3. a span is opened, child of the caller's trace
 //! 4. the key is checked, then its scope for this verb
 //! 5. the handler runs under the deadline; a panic is INTERNAL and stays in this call, and a request that cannot be read
 //!    is INVALID_ARGUMENT
@@ -41,8 +41,8 @@ use crate::{
 pub(super) struct Calls {
     pub(super) methods: Methods,
     pub(super) auth: Authenticator,
-    pub(super) unary: Arc<Semaphore>,
-    pub(super) streams: Arc<Semaphore>,
+    pub(super) unary: Gate,
+    pub(super) streams: Gate,
     pub(super) default_deadline: Duration,
     pub(super) max_deadline: Duration,
     pub(super) soft: CancellationToken,
@@ -50,26 +50,56 @@ pub(super) struct Calls {
     pub(super) stream_grace: Duration,
 }
 
+/// Lets in so many calls at a time.
+pub(super) struct Gate {
+    places: Arc<Semaphore>,
+    /// How the others are answered, made once: under overload most answers are this one.
+    refusal: HeaderMap,
+}
+
+impl Gate {
+    pub(super) fn new(places: usize, subject: &str) -> Self {
+        let refusal = status::exhausted("OVERLOADED", subject, "the server is at its limit", RETRY_DELAY);
+        let refusal = refusal.into_http::<Body>().into_parts().0.headers;
+        Self { places: Arc::new(Semaphore::new(places)), refusal }
+    }
+
+    fn enter(&self) -> Result<OwnedSemaphorePermit, Response<Body>> {
+        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let mut response = Response::new(Body::empty());
+            response.headers_mut().clone_from(&self.refusal);
+            response
+        })
+    }
+}
+
 impl Calls {
     async fn answer(self: Arc<Self>, routes: Routes, request: Request<Body>, arrived: Instant) -> Response<Body> {
         let Some(method) = self.methods.get(request.uri().path()).cloned() else {
             return Status::unimplemented("no such method here").into_http();
+        };
+        let mut observed = Observed::start(method.clone(), arrived);
+        let permit = match self.admit(&method) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                observed.finish(Code::ResourceExhausted);
+                return refusal;
+            }
         };
         // ERROR, so that no log level cuts the trace apart.
         let span = tracing::error_span!("rpc", method = &*method.path, caller = field::Empty);
         if let Some(parent) = request.headers().get("traceparent").and_then(|text| text.to_str().ok()) {
             telemetry::set_parent(&span, parent);
         }
-        let mut observed = Observed::start(method.clone(), arrived);
         let handled = self.handle(&method, routes, request, arrived).instrument(span.clone()).await;
         match handled {
-            Ok((response, call)) if method.is_streaming() && code_of(response.headers()) == Code::Ok => {
+            Ok((response, deadline)) if method.is_streaming() && code_of(response.headers()) == Code::Ok => {
                 let bounds = Bounds {
-                    deadline: call.deadline,
+                    deadline,
                     soft: self.soft.clone(),
                     grace: if method.client_streaming { self.stream_grace } else { Duration::ZERO },
                 };
-                response.map(|body| Body::new(StreamBody::new(body, bounds, observed, span, call.permit)))
+                response.map(|body| Body::new(StreamBody::new(body, bounds, observed, span, permit)))
             }
             Ok((response, _)) => {
                 observed.finish(code_of(response.headers()));
@@ -88,8 +118,7 @@ impl Calls {
         routes: Routes,
         mut request: Request<Body>,
         arrived: Instant,
-    ) -> Result<(Response<Body>, Call), Status> {
-        let permit = self.admit(method)?;
+    ) -> Result<(Response<Body>, Option<Deadline>), Status> {
         let deadline = self.deadline(method, request.headers(), arrived);
         let answered = async {
             if let Some(permission) = &method.permission {
@@ -111,20 +140,16 @@ impl Calls {
                 .await
                 .unwrap_or_else(|_| Err(Status::deadline_exceeded("the deadline passed")))?,
         };
-        Ok((response, Call { deadline, permit }))
+        Ok((response, deadline))
     }
 
     /// Probes are never shed: a busy server is not a dead one.
-    fn admit(&self, method: &Method) -> Result<Option<OwnedSemaphorePermit>, Status> {
+    fn admit(&self, method: &Method) -> Result<Option<OwnedSemaphorePermit>, Response<Body>> {
         if method.permission.is_none() {
             return Ok(None);
         }
-        let (limit, subject) =
-            if method.is_streaming() { (&self.streams, "open streams") } else { (&self.unary, "calls in progress") };
-        Arc::clone(limit)
-            .try_acquire_owned()
-            .map(Some)
-            .map_err(|_| status::exhausted("OVERLOADED", subject, "the server is at its limit", RETRY_DELAY))
+        let gate = if method.is_streaming() { &self.streams } else { &self.unary };
+        gate.enter().map(Some)
     }
 
     /// Streams are long by nature: only a deadline that the caller set itself ends them.
@@ -135,12 +160,6 @@ impl Calls {
         }
         Some(requested.unwrap_or(Deadline(arrived + self.default_deadline)))
     }
-}
-
-/// What a call keeps for as long as its answer is being sent.
-struct Call {
-    deadline: Option<Deadline>,
-    permit: Option<OwnedSemaphorePermit>,
 }
 
 async fn run(mut routes: Routes, request: Request<Body>) -> Result<Response<Body>, Status> {

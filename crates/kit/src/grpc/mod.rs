@@ -20,10 +20,7 @@ use axum::response::IntoResponse;
 use futures::future::{BoxFuture, join_all};
 use http::{Request, header::InvalidHeaderValue};
 use sqlx::PgPool;
-use tokio::{
-    net::TcpListener,
-    sync::{Semaphore, watch},
-};
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     body::Body,
@@ -40,7 +37,7 @@ use tonic_reflection as reflection;
 use tower::Service;
 
 use self::{
-    call::{CallService, Calls},
+    call::{CallService, Calls, Gate},
     methods::Methods,
     web::Front,
 };
@@ -244,8 +241,8 @@ fn calls(chassis: &Chassis, cfg: &ServerConfig, methods: Methods) -> Calls {
     Calls {
         methods,
         auth: chassis.auth.clone(),
-        unary: Arc::new(Semaphore::new(cfg.concurrency_limit)),
-        streams: Arc::new(Semaphore::new(cfg.stream_limit)),
+        unary: Gate::new(cfg.concurrency_limit, "calls in progress"),
+        streams: Gate::new(cfg.stream_limit, "open streams"),
         default_deadline: Duration::from_millis(cfg.default_deadline_ms),
         max_deadline: Duration::from_millis(cfg.max_deadline_ms),
         soft: chassis.lifecycle.soft().clone(),

@@ -6,8 +6,10 @@
 //! activates later start, at the earliest, with its activation. So a version published in the meantime, which holds
 //! them too, gives the same prices until then.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use oneshelf_pricing::{EntryFault, PriceEntry, validate_entries};
+use oneshelf_pricing::{EntryFault, PriceEntry, Rise, Window, find_rise, validate_entries};
 use oneshelf_values::{ChannelId, Currency, PriceListId, Sku, UnitPrice};
 
 use super::Refusal;
@@ -20,6 +22,8 @@ pub struct PriceList {
     pub currency: Currency,
     /// `None`: a list for the partners that name it.
     pub channel: Option<ChannelId>,
+    /// A larger quantity may cost more per unit.
+    pub rising_tiers: bool,
     pub version: i64,
     pub created_at: DateTime<Utc>,
 }
@@ -29,6 +33,8 @@ pub struct PriceList {
 pub struct NewPrice {
     pub sku: Sku,
     pub unit_price: UnitPrice,
+    /// The price counts from so many units on.
+    pub min_quantity: i64,
     /// `None`: from the activation on.
     pub valid_from: Option<DateTime<Utc>>,
     pub valid_to: Option<DateTime<Utc>>,
@@ -42,14 +48,21 @@ pub struct PublishedPrice {
     pub book_version: i64,
 }
 
-/// A place in a list's prices, which go by SKU and start.
+/// A place in a list's prices, which go by SKU, tier and start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PricePlace {
     pub sku: Sku,
+    pub min_quantity: i64,
     pub valid_from: DateTime<Utc>,
 }
 
-/// A place in a list's changes, which go by version, SKU and start.
+impl PricePlace {
+    pub fn of(entry: &PriceEntry) -> Self {
+        Self { sku: entry.sku.clone(), min_quantity: entry.min_quantity, valid_from: entry.valid_from }
+    }
+}
+
+/// A place in a list's changes, which go by version, SKU, tier and start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangePlace {
     pub book_version: i64,
@@ -87,6 +100,8 @@ pub struct EntryRefusal {
 pub enum Fault {
     #[error("must not be before the activation, which lies ahead")]
     StartsBeforeActivation,
+    #[error("from {from} on, {higher} units would cost more each than {lower}")]
+    TierRises { lower: i64, higher: i64, from: DateTime<Utc> },
     #[error(transparent)]
     Entry(EntryFault),
 }
@@ -109,6 +124,7 @@ impl Publication {
             .map(|entry| PriceEntry {
                 sku: entry.sku.clone(),
                 unit_price: entry.unit_price,
+                min_quantity: entry.min_quantity,
                 valid_from: entry.valid_from.unwrap_or(activate_at),
                 valid_to: entry.valid_to,
             })
@@ -127,6 +143,45 @@ impl Publication {
         } else {
             Err(Refusal::Entries(faults))
         }
+    }
+
+    /// Looks, for each SKU of this publish, at all windows that its list would have as of `book_version`: `known` are those
+    /// that it has. No larger quantity may cost more per unit, at any instant.
+    pub fn check_tiers(&self, known: Vec<(Sku, Window)>, book_version: i64) -> Result<(), Refusal> {
+        let mut windows: HashMap<Sku, Vec<Window>> = HashMap::new();
+        let added = self.entries.iter().map(|entry| {
+            let PriceEntry { ref sku, unit_price, min_quantity, valid_from, valid_to } = *entry;
+            (sku.clone(), Window { valid_from, valid_to, min_quantity, unit_price, book_version })
+        });
+        for (sku, window) in known.into_iter().chain(added) {
+            windows.entry(sku).or_default().push(window);
+        }
+        let mut rises: HashMap<Sku, Rise> = HashMap::new();
+        for (sku, windows) in windows {
+            if let Some(rise) = find_rise(windows) {
+                rises.insert(sku, rise);
+            }
+        }
+        // Each rise is told of the entry that brings it: of the higher tier if that is new, else of the lower.
+        let is = |entry: &PriceEntry, window: &Window| {
+            (window.book_version, window.min_quantity, window.valid_from)
+                == (book_version, entry.min_quantity, entry.valid_from)
+        };
+        let brings = |entry: &PriceEntry, rise: &Rise| {
+            let of_higher = rise.higher_tier.book_version == book_version;
+            is(entry, if of_higher { &rise.higher_tier } else { &rise.lower_tier })
+        };
+        let faults: Vec<EntryRefusal> = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter_map(|(line, entry)| {
+                let rise = rises.get(&entry.sku).filter(|rise| brings(entry, rise))?;
+                let (lower, higher) = (rise.lower_tier.min_quantity, rise.higher_tier.min_quantity);
+                Some(EntryRefusal { line, fault: Fault::TierRises { lower, higher, from: rise.at } })
+            })
+            .collect();
+        if faults.is_empty() { Ok(()) } else { Err(Refusal::Entries(faults)) }
     }
 }
 
@@ -148,6 +203,7 @@ mod tests {
         NewPrice {
             sku: sku.parse().unwrap(),
             unit_price: UnitPrice::new(1_250_000, Currency::GBP),
+            min_quantity: 1,
             valid_from: from.map(at),
             valid_to: to.map(at),
         }
@@ -204,6 +260,35 @@ mod tests {
             (2, Fault::Entry(EntryFault::Duplicate { first: 0 })),
         ];
         assert_eq!(faults(entries, None), expected);
+    }
+
+    #[test]
+    fn a_rise_is_told_of_the_entry_that_brings_it() {
+        let tier = |min_quantity, micros, from| NewPrice {
+            min_quantity,
+            unit_price: UnitPrice::new(micros, Currency::GBP),
+            ..price("A", Some(from), None)
+        };
+        let window = |min_quantity, micros, from, book_version| Window {
+            valid_from: at(from),
+            valid_to: None,
+            min_quantity,
+            unit_price: UnitPrice::new(micros, Currency::GBP),
+            book_version,
+        };
+        let known = || vec![window(1, 100, 0, 1), window(10, 90, 0, 1)].into_iter().map(|w| ("A".parse().unwrap(), w));
+        let checked = |entries: Vec<NewPrice>| match settle(entries, None).unwrap().check_tiers(known().collect(), 2) {
+            Ok(()) => vec![],
+            Err(Refusal::Entries(faults)) => faults.iter().map(|found| (found.line, found.fault)).collect(),
+            Err(other) => panic!("{other}"),
+        };
+        let rises = |lower, higher, from| Fault::TierRises { lower, higher, from: at(from) };
+        assert_eq!(checked(vec![price("B", None, None), tier(10, 100, 3)]), []);
+        assert_eq!(checked(vec![price("B", None, None), tier(10, 101, 3)]), [(1, rises(1, 10, 3))]);
+        assert_eq!(checked(vec![tier(1, 89, 5), price("B", None, None)]), [(0, rises(1, 10, 5))]);
+        assert_eq!(checked(vec![tier(1, 80, 5), tier(10, 70, 5)]), [], "both fall");
+        assert_eq!(checked(vec![tier(1, 80, 5), tier(10, 70, 6)]), [(0, rises(1, 10, 5))], "but one hour too late");
+        assert_eq!(checked(vec![tier(20, 95, 2), tier(10, 95, 3)]), [(0, rises(10, 20, 2))]);
     }
 
     #[test]

@@ -117,6 +117,13 @@ impl CatalogService for CatalogGrpc {
         Ok(Response::new(quotes::sealed(quote, &self.keys)))
     }
 
+    async fn explain_price(&self, request: Request<proto::ExplainPriceRequest>) -> Answer<proto::ExplainPriceResponse> {
+        let caller = caller(&request)?;
+        let question = quotes::explain(request.get_ref())?;
+        let explained = self.catalog.explain_price(&caller, question).map_err(status)?;
+        Ok(Response::new(quotes::explained_proto(explained)))
+    }
+
     type WatchPricesStream = Pin<Box<dyn Stream<Item = Result<proto::WatchPricesResponse, Status>> + Send>>;
 
     async fn watch_prices(&self, request: Request<proto::WatchPricesRequest>) -> Answer<Self::WatchPricesStream> {

@@ -106,7 +106,8 @@ fn entry_violations(entries: &[EntryRefusal]) -> Status {
     for EntryRefusal { line, fault } in entries {
         let field = match fault {
             Fault::StartsBeforeActivation => "valid_from",
-            Fault::Entry(EntryFault::NotPositive) => "unit_price.micros",
+            Fault::Entry(EntryFault::NoQuantity) => "min_quantity",
+            Fault::TierRises { .. } | Fault::Entry(EntryFault::NotPositive) => "unit_price.micros",
             Fault::Entry(EntryFault::WrongCurrency { .. }) => "unit_price.currency_code",
             Fault::Entry(EntryFault::EmptyWindow) => "valid_to",
             Fault::Entry(EntryFault::Duplicate { .. }) => "sku",

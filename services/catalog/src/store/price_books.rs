@@ -4,7 +4,7 @@
 //! commit of the rows that it stamps.
 
 use chrono::{DateTime, Utc};
-use oneshelf_pricing::PriceEntry;
+use oneshelf_pricing::{PriceEntry, Window};
 use oneshelf_values::{Currency, PriceListId, Sku, UnitPrice};
 use sqlx::PgConnection;
 
@@ -36,23 +36,59 @@ pub async fn insert_prices(
     let starts: Vec<DateTime<Utc>> = prices.iter().map(|p| p.valid_from).collect();
     let ends: Vec<Option<DateTime<Utc>>> = prices.iter().map(|p| p.valid_to).collect();
     let micros: Vec<i64> = prices.iter().map(|p| p.unit_price.micros()).collect();
+    let tiers: Vec<i64> = prices.iter().map(|p| p.min_quantity).collect();
     sqlx::query!(
         r#"
-        INSERT INTO catalog.prices (price_list_id, sku, valid_from, valid_to, unit_price_micros, book_version)
-        SELECT $1, new.*, $6
-        FROM UNNEST($2::TEXT[], $3::TIMESTAMPTZ[], $4::TIMESTAMPTZ[], $5::BIGINT[])
-            AS new (sku, valid_from, valid_to, unit_price_micros)
+        INSERT INTO catalog.prices (price_list_id, sku, valid_from, valid_to, unit_price_micros, min_quantity, book_version)
+        SELECT $1, new.*, $7
+        FROM UNNEST($2::TEXT[], $3::TIMESTAMPTZ[], $4::TIMESTAMPTZ[], $5::BIGINT[], $6::BIGINT[])
+            AS new (sku, valid_from, valid_to, unit_price_micros, min_quantity)
         "#,
         book.price_list_id.as_str(),
         &skus as _,
         &starts,
         &ends as _,
         &micros,
+        &tiers,
         book.book_version,
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// All windows that SKUs have in a list.
+pub async fn list_windows_of(
+    conn: &mut PgConnection,
+    price_list_id: &PriceListId,
+    currency: Currency,
+    skus: &[&str],
+) -> Result<Vec<(Sku, Window)>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        EntryRow,
+        r#"
+        SELECT
+            sku AS "sku: Sku"
+          , valid_from
+          , valid_to
+          , min_quantity
+          , unit_price_micros
+          , book_version
+        FROM catalog.prices
+        WHERE price_list_id = $1
+          AND sku = ANY ($2)
+        "#,
+        price_list_id.as_str(),
+        skus as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let window = |row: EntryRow| {
+        let EntryRow { sku, valid_from, valid_to, min_quantity, unit_price_micros, book_version } = row;
+        let unit_price = UnitPrice::new(unit_price_micros, currency);
+        (sku, Window { valid_from, valid_to, min_quantity, unit_price, book_version })
+    };
+    Ok(rows.into_iter().map(window).collect())
 }
 
 /// The newest version, up to `head`, that is active at `now`.
@@ -119,6 +155,7 @@ pub struct PriceRow {
     pub sku: Sku,
     pub valid_from: DateTime<Utc>,
     pub valid_to: Option<DateTime<Utc>>,
+    pub min_quantity: i64,
     pub unit_price_micros: i64,
     pub book_version: i64,
 }
@@ -137,6 +174,7 @@ pub async fn list_prices_of_versions(
           , prices.sku AS "sku: Sku"
           , prices.valid_from
           , prices.valid_to
+          , prices.min_quantity
           , prices.unit_price_micros
           , prices.book_version
         FROM catalog.price_books
@@ -152,7 +190,7 @@ pub async fn list_prices_of_versions(
     .await
 }
 
-/// The prices of a list that stand, by SKU and start, from the one after `after` on. Superseded ones are left out.
+/// The prices of a list that stand, by SKU, tier and start, from the one after `after` on. Superseded ones are left out.
 pub async fn list_prices(
     conn: &mut PgConnection,
     price_list_id: &PriceListId,
@@ -164,22 +202,24 @@ pub async fn list_prices(
     let rows = sqlx::query_as!(
         EntryRow,
         r#"
-        SELECT DISTINCT ON (sku, valid_from)
+        SELECT DISTINCT ON (sku, min_quantity, valid_from)
             sku AS "sku: Sku"
           , valid_from
           , valid_to
+          , min_quantity
           , unit_price_micros
           , book_version
         FROM catalog.prices
         WHERE price_list_id = $1
           AND ($2::TEXT IS NULL OR sku = $2)
-          AND ($3::TEXT IS NULL OR (sku, valid_from) > ($3, $4::TIMESTAMPTZ))
-        ORDER BY sku, valid_from, book_version DESC
-        LIMIT $5
+          AND ($3::TEXT IS NULL OR (sku, min_quantity, valid_from) > ($3, $4::BIGINT, $5::TIMESTAMPTZ))
+        ORDER BY sku, min_quantity, valid_from, book_version DESC
+        LIMIT $6
         "#,
         price_list_id.as_str(),
         sku.map(Sku::as_str),
         after.map(|place| place.sku.as_str()),
+        after.map(|place| place.min_quantity),
         after.map(|place| place.valid_from),
         limit,
     )
@@ -205,20 +245,22 @@ pub async fn list_changes(
             sku AS "sku: Sku"
           , valid_from
           , valid_to
+          , min_quantity
           , unit_price_micros
           , book_version
         FROM catalog.prices
         WHERE price_list_id = $1
           AND book_version >= $2
           AND book_version <= $3
-          AND (book_version > $2 OR (sku, valid_from) > ($4, $5::TIMESTAMPTZ))
-        ORDER BY book_version, sku, valid_from
-        LIMIT $6
+          AND (book_version > $2 OR (sku, min_quantity, valid_from) > ($4, $5::BIGINT, $6::TIMESTAMPTZ))
+        ORDER BY book_version, sku, min_quantity, valid_from
+        LIMIT $7
         "#,
         price_list_id.as_str(),
         after.book_version,
         head,
         entry.map(|place| place.sku.as_str()),
+        entry.map(|place| place.min_quantity),
         entry.map(|place| place.valid_from),
         limit,
     )
@@ -231,6 +273,7 @@ struct EntryRow {
     sku: Sku,
     valid_from: DateTime<Utc>,
     valid_to: Option<DateTime<Utc>>,
+    min_quantity: i64,
     unit_price_micros: i64,
     book_version: i64,
 }
@@ -241,6 +284,7 @@ impl EntryRow {
             entry: PriceEntry {
                 sku: self.sku,
                 unit_price: UnitPrice::new(self.unit_price_micros, currency),
+                min_quantity: self.min_quantity,
                 valid_from: self.valid_from,
                 valid_to: self.valid_to,
             },

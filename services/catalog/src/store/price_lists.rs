@@ -17,13 +17,16 @@ pub async fn insert_price_list(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
-        INSERT INTO catalog.price_lists (price_list_id, title, currency, channel_id, head_version, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        INSERT INTO catalog.price_lists (
+            price_list_id, title, currency, channel_id, rising_tiers, head_version, created_at
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
         "#,
         list.price_list_id.as_str(),
         list.title,
         list.currency.code(),
         list.channel.as_ref().map_or("", ChannelId::as_str),
+        list.rising_tiers,
         head_version,
         list.created_at,
     )
@@ -44,6 +47,7 @@ pub async fn find_price_list(
           , title
           , currency AS "currency: Currency"
           , channel_id
+          , rising_tiers
           , version
           , created_at
         FROM catalog.price_lists
@@ -71,6 +75,7 @@ pub async fn list_price_lists(
           , title
           , currency AS "currency: Currency"
           , channel_id
+          , rising_tiers
           , version
           , created_at
         FROM catalog.price_lists
@@ -98,6 +103,7 @@ pub async fn list_price_lists_after(conn: &mut PgConnection, head_version: i64) 
           , title
           , currency AS "currency: Currency"
           , channel_id
+          , rising_tiers
           , version
           , created_at
         FROM catalog.price_lists
@@ -138,6 +144,7 @@ struct PriceListRow {
     title: String,
     currency: Currency,
     channel_id: String,
+    rising_tiers: bool,
     version: i64,
     created_at: DateTime<Utc>,
 }
@@ -157,6 +164,7 @@ impl TryFrom<PriceListRow> for PriceList {
             title: row.title,
             currency: row.currency,
             channel,
+            rising_tiers: row.rising_tiers,
             version: row.version,
             created_at: row.created_at,
         })

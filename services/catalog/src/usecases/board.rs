@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use oneshelf_pricing::PriceBook;
+use oneshelf_pricing::{Context, PriceBook};
 use oneshelf_values::{ChannelId, Currency, PartnerId, PriceListId, Sku};
 use tokio::sync::watch;
 
@@ -46,6 +46,17 @@ pub(super) struct QuoteLists {
     pub(super) first: PriceListId,
     /// Asked where the first has no price.
     pub(super) second: Option<PriceListId>,
+}
+
+impl QuoteLists {
+    /// The partner's list goes before the channel's; where there is one list only, it stands alone.
+    pub(super) fn context(&self, currency: Currency, at: DateTime<Utc>) -> Context<'_> {
+        let (channel_list, partner_list) = match &self.second {
+            Some(channel_list) => (channel_list, Some(&self.first)),
+            None => (&self.first, None),
+        };
+        Context { channel_list, partner_list, currency, at }
+    }
 }
 
 impl Board {

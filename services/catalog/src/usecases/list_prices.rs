@@ -1,4 +1,4 @@
-//! Reads the prices of a list by SKU and start.
+//! Reads the prices of a list by SKU, tier and start.
 
 use oneshelf_kit::auth::Caller;
 use oneshelf_values::{PriceListId, Sku};
@@ -23,10 +23,7 @@ impl Catalog {
         let list = self.find_readable_list(&mut conn, caller, price_list_id).await?;
         let limit = probe(size);
         let found = price_books::list_prices(&mut conn, price_list_id, list.currency, sku, after, limit).await?;
-        Ok(Page::cut(found, size, |price| PricePlace {
-            sku: price.entry.sku.clone(),
-            valid_from: price.entry.valid_from,
-        }))
+        Ok(Page::cut(found, size, |price| PricePlace::of(&price.entry)))
     }
 
     pub(super) async fn find_readable_list(

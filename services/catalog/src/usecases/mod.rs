@@ -4,6 +4,7 @@ mod batch_create_products;
 mod board;
 mod create_price_list;
 mod error;
+mod explain_price;
 mod get_price_book;
 mod get_product;
 mod get_variant;
@@ -30,6 +31,7 @@ use self::board::Board;
 use self::error::answered;
 pub use self::{
     error::{Error, Kind},
+    explain_price::{Explained, Question},
     get_variant::VariantKey,
     publish_price_list::Publish,
     quote_prices::{Quote, QuoteRequest},

@@ -8,6 +8,7 @@
 //! | claim the request id | its row |
 //! | find a SKU that does not exist | — |
 //! | advance the `price_books` head | publishes wait for each other from here to the commit |
+//! | read the windows of its SKUs, for their tiers | — |
 //! | insert the version; insert the prices; count the publish on its list | the list |
 //! | append the events; store the answer | — |
 
@@ -116,6 +117,10 @@ async fn make_version(
         price_list_id: list.price_list_id.clone(),
         entry_count: publication.entries.len() as i32,
     };
+    if !list.rising_tiers {
+        let known = price_books::list_windows_of(conn, &list.price_list_id, list.currency, &skus).await?;
+        publication.check_tiers(known, book.book_version)?;
+    }
     price_books::insert_price_book(conn, &book).await?;
     price_books::insert_prices(conn, &book, &publication.entries).await?;
     let chunks = publication.entries.len().div_ceil(events::PRICES_PER_EVENT) as i64;

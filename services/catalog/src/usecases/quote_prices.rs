@@ -8,7 +8,7 @@
 
 use chrono::{DateTime, Utc};
 use oneshelf_kit::auth::Caller;
-use oneshelf_pricing::{Basket, Context, Evaluated, Fee, Line, evaluate};
+use oneshelf_pricing::{Basket, Evaluated, Fee, Line, evaluate};
 use oneshelf_values::{ChannelId, Currency, Money, PartnerId, QuoteId};
 
 use super::{Catalog, Error, scope::check_quotes};
@@ -49,26 +49,11 @@ impl Catalog {
         if overridden || !request.fees.is_empty() || request.order_discount.is_some() {
             caller.require(OVERRIDE)?;
         }
-        if request.price_time.is_some() {
-            caller.require(BACKDATE)?;
-        }
-        if !self.is_loaded() {
-            return Err(Error::NotLoaded);
-        }
-
         let now = self.clock.now();
-        let price_time = request.price_time.unwrap_or(now);
-        if price_time > now {
-            return Err(Refusal::PriceTimeAhead.into());
-        }
+        let price_time = self.price_time(caller, request.price_time, now)?;
         let lists = self.board.quote_lists(&request.channel, request.partner.as_ref(), request.currency)?;
-        // The partner's list goes before the channel's; where there is one list only, it stands alone.
-        let (channel_list, partner_list) = match &lists.second {
-            Some(channel_list) => (channel_list, Some(&lists.first)),
-            None => (&lists.first, None),
-        };
         let book = self.board.book(now);
-        let context = Context { channel_list, partner_list, currency: request.currency, at: price_time };
+        let context = lists.context(request.currency, price_time);
         let basket = Basket { lines: &request.lines, fees: &request.fees, order_discount: request.order_discount };
         let evaluated = evaluate(&book, &context, &basket).map_err(|refusal| self.name_unknown_sku(refusal))?;
         self.check_unlisted(&request.lines, &evaluated)?;
@@ -80,6 +65,23 @@ impl Catalog {
             evaluated,
             request,
         })
+    }
+
+    /// The instant that prices are taken at: now, or an earlier one by permission.
+    pub(super) fn price_time(
+        &self,
+        caller: &Caller,
+        asked: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<DateTime<Utc>, Error> {
+        if asked.is_some() {
+            caller.require(BACKDATE)?;
+        }
+        if !self.is_loaded() {
+            return Err(Error::NotLoaded);
+        }
+        let price_time = asked.unwrap_or(now);
+        if price_time > now { Err(Refusal::PriceTimeAhead.into()) } else { Ok(price_time) }
     }
 
     /// Whoever overrides the price of a SKU without one may still have mistyped the SKU.

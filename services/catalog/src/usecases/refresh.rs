@@ -89,8 +89,8 @@ impl Catalog {
                 return Err(inconsistent("a price names an unknown price list").into());
             };
             let (list, book_version) = (row.price_list_id.clone(), row.book_version);
-            let PriceEntry { sku, unit_price, valid_from, valid_to } = entry(row, currency);
-            windows.push((list, sku, Window { valid_from, valid_to, unit_price, book_version }));
+            let PriceEntry { sku, unit_price, min_quantity, valid_from, valid_to } = entry(row, currency);
+            windows.push((list, sku, Window { valid_from, valid_to, min_quantity, unit_price, book_version }));
         }
         let book = PriceBook::load(active.book_version, currencies, windows).map_err(inconsistent)?;
         self.board.add_books(vec![Activation { activate_at: active.activate_at, book: Arc::new(book) }]);
@@ -102,6 +102,7 @@ fn entry(row: PriceRow, currency: Currency) -> PriceEntry {
     PriceEntry {
         sku: row.sku,
         unit_price: UnitPrice::new(row.unit_price_micros, currency),
+        min_quantity: row.min_quantity,
         valid_from: row.valid_from,
         valid_to: row.valid_to,
     }

@@ -91,8 +91,7 @@ impl Watch {
         let book_version = match entries.last() {
             // There may be more of the version that the page ends in.
             Some(last) if entries.len() == PAGE => {
-                let entry = PricePlace { sku: last.entry.sku.clone(), valid_from: last.entry.valid_from };
-                self.place = ChangePlace { book_version: last.book_version, entry: Some(entry) };
+                self.place = ChangePlace { book_version: last.book_version, entry: Some(PricePlace::of(&last.entry)) };
                 complete.max(last.book_version - 1)
             }
             _ => {

@@ -3,7 +3,7 @@
 use oneshelf_proto::{FILE_DESCRIPTOR_SET, catalog::v1 as pb, r#type::v1::Money};
 use oneshelf_testkit::bad_input::{Good, assert_bad_input_is_refused};
 
-use crate::support::{Shop, basket, entry, pounds, price_list, product};
+use crate::support::{Shop, basket, pounds, price_list, product, tier};
 
 fn products(shop: &Shop) -> Vec<Good> {
     let mut new = product("P2", &["D"]);
@@ -33,18 +33,18 @@ fn price_lists(shop: &Shop) -> Vec<Good> {
     let publish = pb::PublishPriceListRequest {
         request_id: shop.request_id(),
         price_list_id: "WEB-GBP".to_owned(),
-        entries: vec![pb::PriceEntry { valid_from: shop.in_hours(2), valid_to: shop.in_hours(3), ..entry("A", 150) }],
+        entries: vec![pb::PriceEntry { valid_from: shop.in_hours(2), valid_to: shop.in_hours(3), ..tier("A", 10, 50) }],
         activate_time: shop.in_hours(1),
     };
-    let place = format!("{}:A", (shop.clock.now()).timestamp_micros());
+    let place = format!("{}:1:A", (shop.clock.now()).timestamp_micros());
     vec![
         Good::new("CreatePriceList", &create)
-            .optional(&["price_list.channel_id"])
+            .optional(&["price_list.channel_id", "price_list.rising_tiers"])
             .ignored(&["price_list.version", "price_list.create_time"])
             .any_currency(&["price_list.currency_code"]),
         Good::new("ListPriceLists", &pb::ListPriceListsRequest { page_size: 1, page_token: "WEB-GBP".to_owned() }),
         Good::new("PublishPriceList", &publish)
-            .optional(&["activate_time", "entries.valid_from", "entries.valid_to"])
+            .optional(&["activate_time", "entries.valid_from", "entries.valid_to", "entries.min_quantity"])
             .ignored(&["entries.book_version"])
             .may_lie_ahead(&["activate_time", "entries.valid_from", "entries.valid_to"])
             .unbounded(&["entries.unit_price.micros"])
@@ -67,6 +67,18 @@ fn price_lists(shop: &Shop) -> Vec<Good> {
         .optional(&["after_book_version"])
         .unbounded(&["after_book_version"]),
     ]
+}
+
+fn explanation(shop: &Shop) -> Good {
+    let asked = pb::ExplainPriceRequest {
+        channel_id: "WEB".to_owned(),
+        partner_id: "D-1".to_owned(),
+        currency_code: "GBP".to_owned(),
+        sku: "A".to_owned(),
+        quantity: 2,
+        price_time: shop.in_hours(0),
+    };
+    Good::new("ExplainPrice", &asked).optional(&["partner_id", "price_time"]).any_currency(&["currency_code"])
 }
 
 fn quotes(shop: &Shop) -> Good {
@@ -109,6 +121,7 @@ async fn every_bad_field_is_refused_by_its_name_and_changes_nothing() {
     shop.publish("WEB-GBP", &[("A", 100)]).await;
     let mut goods = products(&shop);
     goods.extend(price_lists(&shop));
+    goods.push(explanation(&shop));
     goods.push(quotes(&shop));
     let (server, pool) = (&shop.server, shop.db.pool());
     assert_bad_input_is_refused(server, pool, FILE_DESCRIPTOR_SET, "oneshelf.catalog.v1.CatalogService", goods).await;

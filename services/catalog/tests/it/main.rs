@@ -4,6 +4,7 @@
 mod access;
 mod bad_input;
 mod create_price_list;
+mod explain_price;
 mod get_price_book;
 mod partner_changed;
 mod products;

@@ -3,13 +3,16 @@ use oneshelf_kit::{
     schema::Schema,
 };
 use oneshelf_proto::{
-    catalog::v1::{ListPriceListsRequest, ListPricesRequest, PriceEntry, PricesPublished, PublishPriceListRequest},
+    catalog::v1::{
+        CreatePriceListRequest, ListPriceListsRequest, ListPricesRequest, PriceEntry, PriceList, PricesPublished,
+        PublishPriceListRequest,
+    },
     r#type::v1::UnitPrice,
 };
 use prost_types::Timestamp;
 use tonic::Code;
 
-use crate::support::{Shop, bad_fields, entry, pounds, refusal, told};
+use crate::support::{Shop, bad_fields, entry, pounds, price_list, refusal, tier, told};
 
 fn request(shop: &Shop, entries: Vec<PriceEntry>) -> PublishPriceListRequest {
     PublishPriceListRequest {
@@ -118,6 +121,8 @@ async fn publish_price_list_names_every_bad_field_and_changes_nothing() {
         (vec![window(broken, None), window(None, broken)], &["entries[0].valid_from", "entries[1].valid_to"]),
         (vec![window(shop.in_hours(1), shop.in_hours(1))], &["entries[0].valid_to"]),
         (vec![entry("A", 1), entry("a", 2)], &["entries[1].sku"]),
+        (vec![tier("A", 10, 1), tier("A", 10, 2)], &["entries[1].sku"]),
+        (vec![tier("A", -1, 1), tier("A", 1_000_000_001, 1)], &["entries[0].min_quantity", "entries[1].min_quantity"]),
     ];
     for (entries, fields) in cases {
         let request = request(&shop, entries);
@@ -132,6 +137,35 @@ async fn publish_price_list_names_every_bad_field_and_changes_nothing() {
     let status = shop.client.publish_price_list(bare).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["request_id", "price_list_id", "activate_time"]);
     assert_eq!(list_version(&mut shop).await, 0);
+}
+
+#[tokio::test]
+async fn publish_price_list_refuses_that_more_units_cost_more_each_unless_the_list_says_so() {
+    let mut shop = Shop::stocked().await;
+    let first = vec![entry("A", 100), tier("A", 10, 90), entry("B", 50)];
+    shop.publish_entries("WEB-GBP", first, None).await.unwrap();
+    let sale = PriceEntry { valid_from: shop.in_hours(5), valid_to: shop.in_hours(6), ..entry("A", 80) };
+    for (entries, field) in [
+        (vec![entry("B", 40), tier("A", 20, 91)], "entries[1].unit_price.micros"),
+        (vec![tier("B", 2, 51)], "entries[0].unit_price.micros"),
+        // The base price would fall below its tier, for an hour.
+        (vec![sale.clone()], "entries[0].unit_price.micros"),
+    ] {
+        let status = shop.publish_entries("WEB-GBP", entries, None).await.unwrap_err();
+        assert_eq!(bad_fields(&status), [field]);
+    }
+    assert_eq!(list_version(&mut shop).await, 1);
+    // With its tier the same sale is good.
+    let tier_of_sale = PriceEntry { min_quantity: 10, ..sale.clone() };
+    shop.publish_entries("WEB-GBP", vec![sale, tier_of_sale], None).await.unwrap();
+
+    let rising = PriceList { rising_tiers: true, ..price_list("RATION", "GBP", "") };
+    let create = CreatePriceListRequest { request_id: shop.request_id(), price_list: Some(rising) };
+    assert!(shop.client.create_price_list(create).await.unwrap().into_inner().price_list.unwrap().rising_tiers);
+    shop.publish_entries("RATION", vec![entry("A", 100), tier("A", 10, 150)], None).await.unwrap();
+    for check in oneshelf_catalog::verify::verify(shop.db.pool()).await.unwrap() {
+        assert_eq!(check.violations, 0, "{check:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use oneshelf_proto::catalog::v1::{ListPriceListsRequest, ListPricesRequest, PriceEntry};
 use tonic::Code;
 
-use crate::support::{Client, Shop, bad_fields, entry, refusal};
+use crate::support::{Client, Shop, bad_fields, entry, refusal, tier};
 
 async fn list_ids(client: &mut Client, page_size: i32) -> Vec<String> {
     let mut ids = Vec::new();
@@ -42,10 +42,10 @@ async fn list_price_lists_goes_through_all_by_id_and_shows_a_bound_key_its_own()
 }
 
 #[tokio::test]
-async fn list_prices_shows_what_stands_by_sku_and_start() {
+async fn list_prices_shows_what_stands_by_sku_tier_and_start() {
     let mut shop = Shop::stocked().await;
     let later = |sku: &str, pence| PriceEntry { valid_from: shop.in_hours(5), ..entry(sku, pence) };
-    let entries = vec![entry("B", 200), later("A", 150), entry("A", 100)];
+    let entries = vec![entry("B", 200), later("A", 150), tier("A", 10, 90), entry("A", 100)];
     shop.publish_entries("WEB-GBP", entries, None).await.unwrap();
     // The same start again: the first B no longer stands.
     shop.publish("WEB-GBP", &[("B", 210)]).await;
@@ -60,7 +60,10 @@ async fn list_prices_shows_what_stands_by_sku_and_start() {
             break;
         }
     }
-    assert_eq!(seen, [("A".to_owned(), 100, 1), ("A".to_owned(), 150, 1), ("B".to_owned(), 210, 2)]);
+    assert_eq!(
+        seen,
+        [("A".to_owned(), 100, 1), ("A".to_owned(), 150, 1), ("A".to_owned(), 90, 1), ("B".to_owned(), 210, 2)]
+    );
     let only_b = shop.client.list_prices(prices_of("WEB-GBP", "b", 0, "")).await.unwrap().into_inner();
     assert_eq!(only_b.entries.len(), 1);
 }
@@ -71,7 +74,7 @@ async fn list_prices_refuses_bad_input_unknown_lists_and_those_of_others() {
     let status = shop.client.list_prices(prices_of("", "a\0", 5_001, "x")).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["price_list_id", "sku", "page_size", "page_token"]);
     // An instant that a number can say and PostgreSQL does not know.
-    let status = shop.client.list_prices(prices_of("WEB-GBP", "", 0, "-8000000000000000000:A")).await.unwrap_err();
+    let status = shop.client.list_prices(prices_of("WEB-GBP", "", 0, "-8000000000000000000:1:A")).await.unwrap_err();
     assert_eq!(bad_fields(&status), ["page_token"]);
 
     let status = shop.client.list_prices(prices_of("NONE", "", 0, "")).await.unwrap_err();

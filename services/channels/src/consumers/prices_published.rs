@@ -18,7 +18,8 @@ pub async fn handle(channels: &Channels, conn: &mut PgConnection, events: &[Even
             continue;
         }
         let channel_id: ChannelId = parse("channel_id", &message.channel_id)?;
-        for entry in &message.entries {
+        // A channel shows the price of one unit.
+        for entry in message.entries.iter().filter(|entry| entry.min_quantity <= 1) {
             published.push(fact(event, &message, &channel_id, entry)?);
         }
     }

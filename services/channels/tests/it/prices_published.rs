@@ -21,7 +21,10 @@ async fn a_published_price_is_shown_in_its_channel_and_currency_only() {
     shop.publish_prices("WEB", 1, now, &[pounds("A", 1_000_000, now), pounds("B", 5, now)]).await;
     shop.publish_prices("WEB", 2, now, &[Price { from: now + TimeDelta::microseconds(1), ..euros }]).await;
     shop.publish_prices("", 3, now, &[pounds("A", 7, now)]).await;
-    shop.wait_for_applied(3).await;
+    // The price of one unit is shown, however cheap ten are.
+    let from_ten = Price { min_quantity: 10, from: now + TimeDelta::microseconds(2), ..pounds("A", 8, now) };
+    shop.publish_prices("WEB", 4, now, &[from_ten]).await;
+    shop.wait_for_applied(4).await;
     let listing = shop.listing("WEB", "A").await.unwrap();
     assert_eq!((micros(&listing), listing.available, listing.version), (Some(1_000_000), 0, 1));
     assert_eq!(micros(&shop.listing("WEB", "B").await.unwrap()), Some(5));

@@ -19,6 +19,8 @@ async fn each_check_names_what_breaks_it() {
     shop.channel("WEB", &["WH"]).await;
     shop.announce_stock("A", "WH", 5, 1).await;
     shop.announce_stock("B", "WH", 5, 1).await;
+    // Stock and prices come by two queues: the third change is to be the price's.
+    shop.wait_for_applied(2).await;
     shop.publish_prices("WEB", 1, shop.clock.now(), &[pounds("A", 100, shop.clock.now())]).await;
     shop.wait_for_applied(3).await;
     assert_eq!(broken(&shop).await, []);

@@ -40,7 +40,7 @@ pub struct Overload {
     refused: u64,
     /// Median time until a refusal, in milliseconds.
     refusal_ms: f64,
-    /// Other failures, by code.
+    /// Other failures, by code and text.
     failed: BTreeMap<String, u64>,
     /// Resident memory of the server before and at most during the overload, in MiB.
     memory_before_mib: f64,
@@ -144,7 +144,10 @@ async fn offer(stage: &Stage, apis: &[Api], rate: f64, time: Duration) -> anyhow
                     Err(status) if status.code() == Code::ResourceExhausted => {
                         seen.refusals.push(sent.elapsed().as_micros().try_into().unwrap_or(u32::MAX));
                     }
-                    Err(status) => *seen.failed.entry(format!("{:?}", status.code())).or_default() += 1,
+                    Err(status) => {
+                        let failure = format!("{:?}: {}", status.code(), status.message());
+                        *seen.failed.entry(failure).or_default() += 1;
+                    }
                 }
             }
         });

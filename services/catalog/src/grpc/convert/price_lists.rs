@@ -6,7 +6,10 @@ use oneshelf_proto::catalog::v1 as proto;
 use oneshelf_values::{Currency, PriceListId, Sku};
 use tonic::Status;
 
-use super::fields::{At, Within, YEARS, instant, optional, page_size, request_key, text, unit_price};
+use super::{
+    fields::{At, Within, YEARS, instant, optional, page_size, request_key, text, unit_price},
+    quotes::MAX_LINE_QUANTITY,
+};
 use crate::{
     domain::price_list::{BookVersion, NewPrice, PriceList, PricePlace, PublishedPrice},
     usecases::{Page, PriceChanges, Publish},
@@ -37,6 +40,7 @@ fn price_list(violations: &mut Violations, list: &proto::PriceList) -> Option<Pr
         title: title?,
         currency: currency?,
         channel,
+        rising_tiers: list.rising_tiers,
         version: 0,
         created_at: DateTime::<Utc>::default(),
     })
@@ -83,7 +87,11 @@ fn new_price(violations: &mut Violations, index: usize, entry: &proto::PriceEntr
     }
     let valid_from = instant(violations, at("valid_from"), entry.valid_from);
     let valid_to = instant(violations, at("valid_to"), entry.valid_to);
-    Some(NewPrice { sku: sku?, unit_price: unit_price?, valid_from, valid_to })
+    let min_quantity = if entry.min_quantity == 0 { 1 } else { entry.min_quantity };
+    if !(1..=MAX_LINE_QUANTITY).contains(&min_quantity) {
+        violations.add(at("min_quantity"), format!("must be 1 to {MAX_LINE_QUANTITY}, or 0 for 1"));
+    }
+    Some(NewPrice { sku: sku?, unit_price: unit_price?, min_quantity, valid_from, valid_to })
 }
 
 /// Which prices a caller lists.
@@ -111,13 +119,15 @@ pub(in crate::grpc) fn list_prices(request: &proto::ListPricesRequest) -> Result
     }
 }
 
-/// `<microseconds>:<SKU>`
+/// `<microseconds>:<tier>:<SKU>`
 fn place(token: &str) -> Option<PricePlace> {
-    let (micros, sku) = token.split_once(':')?;
+    let (micros, rest) = token.split_once(':')?;
+    let (min_quantity, sku) = rest.split_once(':')?;
+    let min_quantity = min_quantity.parse().ok().filter(|tier| (1..=MAX_LINE_QUANTITY).contains(tier))?;
     let valid_from = DateTime::from_timestamp_micros(micros.parse().ok()?)?;
     // The instants that a price may have; PostgreSQL does not know all that a number can say.
     YEARS.contains(&valid_from.timestamp()).then_some(())?;
-    Some(PricePlace { sku: sku.parse().ok()?, valid_from })
+    Some(PricePlace { sku: sku.parse().ok()?, min_quantity, valid_from })
 }
 
 pub(in crate::grpc) fn watch(request: &proto::WatchPricesRequest) -> Result<(PriceListId, i64), Status> {
@@ -138,6 +148,7 @@ pub(in crate::grpc) fn price_list_proto(list: PriceList) -> proto::PriceList {
         title: list.title,
         currency_code: list.currency.code().to_owned(),
         channel_id: list.channel.map(String::from).unwrap_or_default(),
+        rising_tiers: list.rising_tiers,
         version: list.version,
         create_time: Some(timestamp(list.created_at)),
     }
@@ -165,7 +176,7 @@ pub(in crate::grpc) fn prices_proto(page: Page<PublishedPrice, PricePlace>) -> p
         entries: entries(&page.items),
         next_page_token: page
             .next
-            .map(|place| format!("{}:{}", place.valid_from.timestamp_micros(), place.sku))
+            .map(|place| format!("{}:{}:{}", place.valid_from.timestamp_micros(), place.min_quantity, place.sku))
             .unwrap_or_default(),
     }
 }

@@ -2,7 +2,9 @@
 //! that the message itself must own.
 
 use oneshelf_kit::status::Violations;
-use oneshelf_pricing::{Fee, KeyRing, Line, PriceOverride, PricedFee, PricedLine};
+use oneshelf_pricing::{
+    Candidate, Fee, KeyRing, Line, PriceEntry, PriceOverride, PricedFee, PricedLine, Verdict, Window,
+};
 use oneshelf_proto::{catalog::v1 as proto, r#type::v1 as common};
 use oneshelf_values::{Currency, Money, Quantity, QuantityDelta, Sku, UnitPrice};
 use prost::Message as _;
@@ -10,12 +12,12 @@ use tonic::Status;
 
 use super::fields::{At, Within, instant, optional, text, unit_price};
 use crate::{
-    usecases::{Quote, QuoteRequest},
+    usecases::{Explained, Question, Quote, QuoteRequest},
     wire::{self, money, timestamp},
 };
 
 const MAX_LINES_AND_FEES: usize = 2_000;
-const MAX_LINE_QUANTITY: i64 = 1_000_000_000;
+pub(super) const MAX_LINE_QUANTITY: i64 = 1_000_000_000;
 
 pub(in crate::grpc) fn request(request: proto::QuotePricesRequest) -> Result<QuoteRequest, Status> {
     let mut violations = Violations::new();
@@ -114,6 +116,58 @@ fn discount(violations: &mut Violations, asked: &common::Money, currency: Option
     own.map(|own| Money::new(asked.minor_units, own)).filter(|discount| !discount.is_zero())
 }
 
+/// What a caller wants to have explained.
+pub(in crate::grpc) fn explain(request: &proto::ExplainPriceRequest) -> Result<Question, Status> {
+    let mut violations = Violations::new();
+    let channel = violations.check("channel_id", request.channel_id.parse());
+    let partner = optional(&mut violations, "partner_id", &request.partner_id);
+    let currency: Option<Currency> = violations.check("currency_code", request.currency_code.parse());
+    let sku: Option<Sku> = violations.check("sku", request.sku.parse());
+    let within = (1..=MAX_LINE_QUANTITY).contains(&request.quantity);
+    if !within {
+        violations.add("quantity", format!("must be 1 to {MAX_LINE_QUANTITY}"));
+    }
+    let quantity = Quantity::try_new(request.quantity).ok().filter(|_| within);
+    let price_time = instant(&mut violations, "price_time", request.price_time);
+    match (channel, currency, sku, quantity) {
+        (Some(channel), Some(currency), Some(sku), Some(quantity)) if violations.is_empty() => {
+            Ok(Question { channel, partner, currency, sku, quantity, price_time })
+        }
+        _ => Err(violations.into_status()),
+    }
+}
+
+pub(in crate::grpc) fn explained_proto(explained: Explained) -> proto::ExplainPriceResponse {
+    let Explained { sku, price_time, explanation } = explained;
+    proto::ExplainPriceResponse {
+        book_version: explanation.book_version,
+        price_time: Some(timestamp(price_time)),
+        unit_price: explanation.taken().map(|taken| wire::unit_price(taken.window.unit_price)),
+        total: explanation.gross.map(money),
+        left_out: explanation.left_out.try_into().unwrap_or(i32::MAX),
+        candidates: explanation.candidates.into_iter().map(|candidate| candidate_proto(&sku, candidate)).collect(),
+    }
+}
+
+fn candidate_proto(sku: &Sku, candidate: Candidate) -> proto::PriceCandidate {
+    let Window { valid_from, valid_to, min_quantity, unit_price, book_version } = candidate.window;
+    let entry = PriceEntry { sku: sku.clone(), unit_price, min_quantity, valid_from, valid_to };
+    let verdict = match candidate.verdict {
+        Verdict::Taken => proto::PriceVerdict::Taken,
+        Verdict::NotYetValid => proto::PriceVerdict::NotYetValid,
+        Verdict::Ended => proto::PriceVerdict::Ended,
+        Verdict::QuantityTooSmall => proto::PriceVerdict::QuantityTooSmall,
+        Verdict::Superseded => proto::PriceVerdict::Superseded,
+        Verdict::HigherTier => proto::PriceVerdict::HigherTier,
+        Verdict::ListComesLater => proto::PriceVerdict::ListComesLater,
+    };
+    proto::PriceCandidate {
+        price_list_id: candidate.price_list_id.into(),
+        entry: Some(wire::price_entry(&entry, book_version)),
+        verdict: verdict.into(),
+    }
+}
+
 /// The quote as a message and, encoded once, as the bytes that are signed.
 pub(in crate::grpc) fn sealed(quote: Quote, keys: &KeyRing) -> proto::QuotePricesResponse {
     let quote = quote_proto(quote);
@@ -157,6 +211,7 @@ fn quoted_line(line_no: i32, line: Line, priced: PricedLine) -> proto::QuotedLin
         gross_minor: priced.gross.minor(),
         discount_minor: priced.discount.minor(),
         total_minor: priced.total.minor(),
+        list_min_quantity: priced.min_quantity.unwrap_or_default(),
     }
 }
 

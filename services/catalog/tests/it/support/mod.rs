@@ -154,6 +154,11 @@ pub fn entry(sku: &str, pence: i64) -> proto::PriceEntry {
     proto::PriceEntry { sku: sku.to_owned(), unit_price: pounds(pence * 10_000), ..Default::default() }
 }
 
+/// The same for so many units or more.
+pub fn tier(sku: &str, min_quantity: i64, pence: i64) -> proto::PriceEntry {
+    proto::PriceEntry { min_quantity, ..entry(sku, pence) }
+}
+
 /// A basket of (SKU, quantity) for the channel WEB in GBP.
 pub fn basket(lines: &[(&str, i64)]) -> proto::QuotePricesRequest {
     let lines = lines.iter().map(|(sku, quantity)| proto::QuoteLine {

@@ -217,6 +217,7 @@ impl Shop {
                     valid_from: Some(timestamp(price.from)),
                     valid_to: price.to.map(timestamp),
                     book_version: book,
+                    min_quantity: price.min_quantity,
                 })
                 .collect(),
         };
@@ -336,11 +337,12 @@ pub struct Price<'a> {
     pub currency: &'a str,
     pub from: DateTime<Utc>,
     pub to: Option<DateTime<Utc>>,
+    pub min_quantity: i64,
 }
 
 /// An open window in pounds.
 pub fn pounds(sku: &str, micros: i64, from: DateTime<Utc>) -> Price<'_> {
-    Price { sku, micros, currency: "GBP", from, to: None }
+    Price { sku, micros, currency: "GBP", from, to: None, min_quantity: 1 }
 }
 
 pub fn web(channel_id: &str, locations: &[&str]) -> pb::Channel {

@@ -1,0 +1,1 @@
+ALTER TABLE catalog.prices VALIDATE CONSTRAINT prices_min_quantity_check;
