@@ -9,6 +9,9 @@
 //!    is INVALID_ARGUMENT
 //! 6. the outcome is measured
 //!
+//! A call that is refused ahead of its handler is read to its end all the same: h2 charges small frames that nobody reads to
+//! the connection, and after some thousands of them closes it, with every call on it ("too_many_data_frames").
+//!
 //! One service instead of a layer each: the whole road is one future, boxed once, and reads as one paragraph.
 
 use std::{
@@ -21,6 +24,8 @@ use std::{
 
 use futures::{FutureExt as _, future::BoxFuture};
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
+use http_body_util::BodyExt as _;
+use prost::bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, body::Body, service::Routes};
@@ -33,7 +38,7 @@ use super::{
     stream::{Bounds, StreamBody, code_of},
 };
 use crate::{
-    auth::{Authenticator, scope_missing},
+    auth::{Authenticator, Caller, scope_missing},
     status::{self, INTERNAL_TEXT, RETRY_DELAY, unreadable},
     telemetry,
 };
@@ -76,6 +81,7 @@ impl Gate {
 impl Calls {
     async fn answer(self: Arc<Self>, routes: Routes, request: Request<Body>, arrived: Instant) -> Response<Body> {
         let Some(method) = self.methods.get(request.uri().path()).cloned() else {
+            read_rest(request).await;
             return Status::unimplemented("no such method here").into_http();
         };
         let mut observed = Observed::start(method.clone(), arrived);
@@ -83,6 +89,9 @@ impl Calls {
             Ok(permit) => permit,
             Err(refusal) => {
                 observed.finish(Code::ResourceExhausted);
+                if !method.client_streaming {
+                    read_rest(request).await;
+                }
                 return refusal;
             }
         };
@@ -122,12 +131,15 @@ impl Calls {
         let deadline = self.deadline(method, request.headers(), arrived);
         let answered = async {
             if let Some(permission) = &method.permission {
-                let caller = self.auth.authenticate(request.headers().get(AUTHORIZATION)).await?;
-                Span::current().record("caller", caller.key_id());
-                if !caller.allows(permission) {
-                    return Err(scope_missing(permission));
-                }
-                request.extensions_mut().insert(caller);
+                match self.allow(permission, request.headers()).await {
+                    Ok(caller) => request.extensions_mut().insert(caller),
+                    Err(refusal) => {
+                        if !method.client_streaming {
+                            read_rest(request).await;
+                        }
+                        return Err(refusal);
+                    }
+                };
             }
             if let Some(deadline) = deadline {
                 request.extensions_mut().insert(deadline);
@@ -141,6 +153,12 @@ impl Calls {
                 .unwrap_or_else(|_| Err(Status::deadline_exceeded("the deadline passed")))?,
         };
         Ok((response, deadline))
+    }
+
+    async fn allow(&self, permission: &str, headers: &HeaderMap) -> Result<Caller, Status> {
+        let caller = self.auth.authenticate(headers.get(AUTHORIZATION)).await?;
+        Span::current().record("caller", caller.key_id());
+        if caller.allows(permission) { Ok(caller) } else { Err(scope_missing(permission)) }
     }
 
     /// Probes are never shed: a busy server is not a dead one.
@@ -160,6 +178,25 @@ impl Calls {
         }
         Some(requested.unwrap_or(Deadline(arrived + self.default_deadline)))
     }
+}
+
+/// What is read of a refused request, and for how long: whoever sends more, or no end, is not waited for.
+const REST_BYTES: usize = 64 * 1024;
+const REST_TIME: Duration = Duration::from_secs(1);
+
+async fn read_rest(request: Request<Body>) {
+    let mut body = request.into_body();
+    let mut left = REST_BYTES;
+    let rest = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // The answer is the same either way.
+    let _ = tokio::time::timeout(REST_TIME, rest).await;
 }
 
 async fn run(mut routes: Routes, request: Request<Body>) -> Result<Response<Body>, Status> {

@@ -218,6 +218,29 @@ async fn more_calls_than_the_limit_are_shed_at_once_but_probes_are_not() {
     caller.unary(PATHS.echo, "x").await.expect("the place is free again");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_outlives_any_number_of_refused_calls() {
+    let running = Running::start(|cfg| cfg.concurrency_limit = 1).await;
+    let caller = running.caller();
+    let sleeping = tokio::spawn({
+        let caller = caller.clone();
+        async move { caller.unary(PATHS.sleep, "5000").await }
+    });
+    wait_for("a shed call", SOON, async || caller.unary(PATHS.echo, "x").await.err()).await;
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..1_000 {
+        let caller = caller.clone();
+        clients.spawn(async move {
+            for _ in 0..20 {
+                let shed = caller.unary(PATHS.echo, "x").await.unwrap_err();
+                assert_eq!(shed.code(), Code::ResourceExhausted, "{shed:?}");
+            }
+        });
+    }
+    clients.join_all().await;
+    sleeping.await.unwrap().expect("the call in progress was on the same connection");
+}
+
 #[tokio::test]
 async fn more_streams_than_their_limit_are_shed_until_one_ends() {
     let running = Running::start(|cfg| cfg.stream_limit = 1).await;

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use oneshelf_kit::lifecycle::Chain;
 use serde::Serialize;
 use tokio::{task::JoinSet, time::Instant};
 use tonic::Code;
@@ -145,7 +146,7 @@ async fn offer(stage: &Stage, apis: &[Api], rate: f64, time: Duration) -> anyhow
                         seen.refusals.push(sent.elapsed().as_micros().try_into().unwrap_or(u32::MAX));
                     }
                     Err(status) => {
-                        let failure = format!("{:?}: {}", status.code(), status.message());
+                        let failure = format!("{:?}: {}", status.code(), Chain(&status));
                         *seen.failed.entry(failure).or_default() += 1;
                     }
                 }
