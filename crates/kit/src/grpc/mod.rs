@@ -260,7 +260,8 @@ fn transport(cfg: &ServerConfig) -> Server {
         // A client that opens and resets streams without end is cut off ("rapid reset").
         .http2_max_pending_accept_reset_streams(Some(64))
         .http2_max_header_list_size(16 * 1024)
-        .max_concurrent_streams(1_024)
+        // Who has more to ask waits on its own side, which costs nobody anything: a refused call costs both.
+        .max_concurrent_streams(256)
 }
 
 /// Asks every service each second and tells health checkers and `/readyz`, until the soft stop.

@@ -25,8 +25,9 @@ const TIMES: f64 = 10.0;
 const PEAK_STREAMS: usize = 256;
 /// Requests in flight at most while overloaded: far above what the server lets in, and what a client can bear.
 const STREAMS: usize = 8_192;
-/// A connection carries 1,024 requests at a time, so fewer would hold back in the client what the server is to refuse.
-const CONNECTIONS: usize = 8;
+/// A connection carries 256 requests at a time, so fewer would hold back in the client what the server is to refuse: these
+/// carry twice what it lets in.
+const CONNECTIONS: usize = 16;
 
 #[derive(Debug, Serialize)]
 pub struct Overload {

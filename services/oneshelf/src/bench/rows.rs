@@ -16,6 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use oneshelf_proto::inventory::v1::{self as pb, HoldKind, HoldRequestLine, HoldStockRequest};
 use oneshelf_values::{Clock, HoldId};
 use rand::Rng;
+use sqlx::Connection as _;
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
@@ -94,7 +95,11 @@ async fn fill(stage: &Stage) -> anyhow::Result<()> {
         stage.settle().await?;
     }
     bar.finish_and_clear();
-    sqlx::query("VACUUM (ANALYZE)").execute(&stage.pool).await?;
+    // It takes longer than a statement of a service may.
+    let mut conn = stage.pool.acquire().await?.detach();
+    sqlx::query("SET statement_timeout = 0").execute(&mut conn).await?;
+    sqlx::query("VACUUM (ANALYZE)").execute(&mut conn).await?;
+    conn.close().await?;
     // Consumers may still be taking the last facts over.
     tokio::time::sleep(Duration::from_secs(5)).await;
     Ok(())
