@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context;
 use clap::Args;
 use futures::TryStreamExt;
-use oneshelf_kit::{pg, verify::Check};
+use oneshelf_kit::{config::DatabaseConfig, pg, verify::Check};
 use oneshelf_values::{Clock, OrderId};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -50,12 +50,12 @@ pub async fn run(args: &VerifyArgs, config: &Config) -> anyhow::Result<ExitCode>
 /// Runs every service's checks and those that span services.
 pub async fn all(config: &Config) -> anyhow::Result<Vec<Check>> {
     let now = Clock::system().now();
-    let catalog = pg::connect(&config.catalog.database, "verify").await.context("catalog.database")?;
-    let inventory = pg::connect(&config.inventory.database, "verify").await.context("inventory.database")?;
-    let orders = pg::connect(&config.orders.database, "verify").await.context("orders.database")?;
-    let partners = pg::connect(&config.partners.database, "verify").await.context("partners.database")?;
-    let loyalty = pg::connect(&config.loyalty.database, "verify").await.context("loyalty.database")?;
-    let channels = pg::connect(&config.channels.database, "verify").await.context("channels.database")?;
+    let catalog = open(&config.catalog.database).await.context("catalog.database")?;
+    let inventory = open(&config.inventory.database).await.context("inventory.database")?;
+    let orders = open(&config.orders.database).await.context("orders.database")?;
+    let partners = open(&config.partners.database).await.context("partners.database")?;
+    let loyalty = open(&config.loyalty.database).await.context("loyalty.database")?;
+    let channels = open(&config.channels.database).await.context("channels.database")?;
     let mut checks = oneshelf_catalog::verify::verify(&catalog).await?;
     checks.extend(oneshelf_inventory::verify::verify(&inventory).await?);
     checks.extend(oneshelf_orders::verify::verify(&orders, now).await?);
@@ -65,6 +65,15 @@ pub async fn all(config: &Config) -> anyhow::Result<Vec<Check>> {
 
     checks.push(allocations_are_held(&orders, &inventory).await?);
     Ok(checks)
+}
+
+/// A statement over a whole table takes as long as the table is large: ten million levels take longer than a statement of a
+/// service may.
+const STATEMENT_TIMEOUT_MS: u64 = 3_600_000;
+
+async fn open(database: &DatabaseConfig) -> Result<PgPool, sqlx::Error> {
+    let patient = DatabaseConfig { statement_timeout_ms: STATEMENT_TIMEOUT_MS, ..database.clone() };
+    pg::connect(&patient, "verify").await
 }
 
 /// An order's step between two services takes milliseconds; this is many of them.
