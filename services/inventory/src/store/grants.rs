@@ -58,8 +58,9 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
 /// level has the version that it was taken to have and its row says that the units may be taken, as in
 /// [`super::stock_levels::take_plain`]. Otherwise nothing, and the answer is `false`.
 ///
-/// One statement, so it needs no transaction around it. Levels are locked first, in the order of the arrays: had it to stop
-/// in the middle of writing them, only an error could undo what it wrote.
+/// One statement, so it needs no transaction around it. Levels are locked first: had it to stop in the middle of writing
+/// them, only an error could undo what it wrote. They are locked in the order of the arrays as long as the planner looks
+/// them up one by one, as in `take_plain`; two groups that wait for each other otherwise end in one of them running again.
 pub async fn grant(
     conn: &mut PgConnection,
     holds: &[StockHold],
