@@ -58,9 +58,8 @@ pub async fn insert_holds(conn: &mut PgConnection, holds: &[StockHold], now: Dat
 /// level has the version that it was taken to have and its row says that the units may be taken, as in
 /// [`super::stock_levels::take_plain`]. Otherwise nothing, and the answer is `false`.
 ///
-/// One statement, so it needs no transaction around it. Levels are locked first: had it to stop in the middle of writing
-/// them, only an error could undo what it wrote. They are locked in the order of the arrays as long as the planner looks
-/// them up one by one, as in `take_plain`; two groups that wait for each other otherwise end in one of them running again.
+/// One statement, so it needs no transaction around it. Levels are locked first, in the order of the arrays as everywhere:
+/// had it to stop in the middle of writing them, only an error could undo what it wrote.
 pub async fn grant(
     conn: &mut PgConnection,
     holds: &[StockHold],
@@ -77,7 +76,7 @@ pub async fn grant(
                  , known.soft
                  , known.hard
               FROM UNNEST($20::TEXT[], $21::TEXT[], $22::BIGINT[], $23::BIGINT[], $24::BIGINT[])
-                   AS known (sku, location_id, soft, hard, version)
+                   WITH ORDINALITY AS known (sku, location_id, soft, hard, version, ordinality)
               JOIN inventory.stock_levels USING (sku, location_id)
              WHERE stock_levels.version = known.version
                AND location_active
@@ -85,6 +84,7 @@ pub async fn grant(
                AND NOT has_rules
                AND NOT kit
                AND sellable - hard_held - soft_held - safety_stock + backorder_limit - known.hard >= known.soft
+             ORDER BY ordinality
                FOR UPDATE OF stock_levels
         )
         , taken AS (
